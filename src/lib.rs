@@ -1,0 +1,7 @@
+//! Rill is a Server-Sent Events hub built for connection density.
+
+pub mod cursor;
+pub mod event;
+mod interner;
+pub mod json;
+pub mod topic;

@@ -1,0 +1,3 @@
+//! The process; it comes with the front.
+
+fn main() {}
