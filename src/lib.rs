@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod event;
+pub mod frame;
 mod interner;
 pub mod json;
 pub mod topic;
