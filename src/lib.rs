@@ -5,4 +5,5 @@ pub mod event;
 pub mod frame;
 mod interner;
 pub mod json;
+pub mod log;
 pub mod topic;

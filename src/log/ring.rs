@@ -1,0 +1,194 @@
+//! The recent events, encoded, shared by every shard.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::{Extent, Retention};
+use crate::cursor::Position;
+use crate::frame::Frame;
+use crate::topic::TopicSet;
+
+/// What the ring of a log with a store keeps in memory. It covers the usual reconnects (some tens of
+/// seconds at thousands of events a second); who was away longer is served from the store.
+pub(super) const RECENT_BYTES: usize = 32 << 20;
+
+/// The position asked for is older than the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind;
+
+type Watcher = Box<dyn Fn() + Send + Sync>;
+
+/// The newest events, in order. One thread pushes; shards and handlers read.
+pub struct Ring {
+    recent: RwLock<Recent>,
+    /// The most bytes kept here; `None` when the ring is all there is, and retention cuts it.
+    capacity: Option<usize>,
+    watchers: RwLock<Vec<Watcher>>,
+}
+
+struct Recent {
+    frames: VecDeque<Arc<Frame>>,
+    bytes: usize,
+    /// Everything after this position is in `frames`.
+    floor: Position,
+    /// What the log as a whole still has.
+    log: Extent,
+}
+
+impl Recent {
+    /// Where in `frames` the first one after a position is.
+    fn index_after(&self, position: Position) -> Result<usize, Behind> {
+        if position < self.floor {
+            return Err(Behind);
+        }
+        Ok(self.frames.partition_point(|frame| frame.position() <= position))
+    }
+
+    /// Takes out the oldest frame, which from now on only the store has.
+    fn evict(&mut self) -> Option<Arc<Frame>> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.footprint();
+        self.floor = frame.position();
+        Some(frame)
+    }
+}
+
+impl Ring {
+    /// The ring of a log that has no store: all there is.
+    pub(super) fn whole(log: Extent) -> Ring {
+        Ring::new(log, log.floor, VecDeque::new(), None)
+    }
+
+    /// The ring of a log with a store, which has everything after `floor` in `frames`.
+    pub(super) fn recent(log: Extent, floor: Position, frames: Vec<Arc<Frame>>) -> Ring {
+        Ring::new(log, floor, frames.into(), Some(RECENT_BYTES))
+    }
+
+    fn new(
+        log: Extent,
+        floor: Position,
+        frames: VecDeque<Arc<Frame>>,
+        capacity: Option<usize>,
+    ) -> Ring {
+        let bytes = frames.iter().map(|frame| frame.footprint()).sum();
+        let recent = RwLock::new(Recent { frames, bytes, floor, log });
+        Ring { recent, capacity, watchers: RwLock::default() }
+    }
+
+    /// Calls `watcher` after every change of the head, on the thread that made it.
+    pub fn watch(&self, watcher: impl Fn() + Send + Sync + 'static) {
+        self.watchers.write().push(Box::new(watcher));
+    }
+
+    /// What the log still has.
+    pub fn extent(&self) -> Extent {
+        self.recent.read().log
+    }
+
+    /// Copies out up to `limit` frames after a position, whomever they concern.
+    pub fn after(
+        &self,
+        position: Position,
+        limit: usize,
+        frames: &mut Vec<Arc<Frame>>,
+    ) -> Result<(), Behind> {
+        let recent = self.recent.read();
+        let start = recent.index_after(position)?;
+        frames.extend(recent.frames.range(start..).take(limit).cloned());
+        Ok(())
+    }
+
+    /// Copies out the frames after a position and up to another that concern `topics`, until
+    /// `enough` bytes of them are found, and returns the position up to which it looked.
+    pub fn matching(
+        &self,
+        after: Position,
+        upto: Position,
+        topics: &TopicSet,
+        enough: usize,
+        frames: &mut Vec<Arc<Frame>>,
+    ) -> Result<Position, Behind> {
+        let recent = self.recent.read();
+        let start = recent.index_after(after)?;
+        let mut bytes = 0;
+        for frame in recent.frames.range(start..) {
+            if frame.position() > upto {
+                break;
+            }
+            if frame.topics().meets(topics) {
+                bytes += frame.footprint();
+                frames.push(Arc::clone(frame));
+                if bytes >= enough {
+                    return Ok(frame.position());
+                }
+            }
+        }
+        Ok(upto)
+    }
+
+    /// The position after which at most `limit` frames concern `topics`.
+    pub(super) fn newest(
+        &self,
+        position: Position,
+        topics: &TopicSet,
+        limit: usize,
+    ) -> Result<Position, Behind> {
+        let recent = self.recent.read();
+        let start = recent.index_after(position)?;
+        if recent.frames.len() - start <= limit {
+            return Ok(position);
+        }
+        let mut newer =
+            recent.frames.range(start..).rev().filter(|frame| frame.topics().meets(topics));
+        Ok(newer.nth(limit).map_or(position, |frame| frame.position()))
+    }
+
+    /// Shows new frames, which must come in order.
+    pub(super) fn push(&self, frames: Vec<Arc<Frame>>) {
+        // Gathered under the lock and dropped after it: a frame's end takes the lock of the topics.
+        let mut evicted = Vec::new();
+        let mut recent = self.recent.write();
+        for frame in frames {
+            recent.bytes += frame.footprint();
+            recent.log.head = frame.position();
+            recent.frames.push_back(frame);
+        }
+        while self.capacity.is_some_and(|capacity| recent.bytes > capacity) {
+            evicted.extend(recent.evict());
+        }
+        drop(recent);
+        for watcher in self.watchers.read().iter() {
+            watcher();
+        }
+    }
+
+    /// Forgets everything up to a position: the log no longer has it.
+    pub(super) fn cut(&self, upto: Position) {
+        let mut evicted = Vec::new();
+        let mut recent = self.recent.write();
+        while recent.frames.front().is_some_and(|frame| frame.position() <= upto) {
+            evicted.extend(recent.evict());
+        }
+        recent.floor = recent.floor.max(upto);
+        recent.log.floor = recent.log.floor.max(upto);
+    }
+
+    /// The last position that retention no longer keeps, for the ring that is all there is.
+    pub(super) fn beyond(&self, retention: &Retention, now: u64) -> Option<Position> {
+        let oldest = Position::before(now.saturating_sub(retention.age.as_millis() as u64));
+        let recent = self.recent.read();
+        let (mut count, mut bytes) = (recent.frames.len() as u64, recent.bytes as u64);
+        let mut beyond = None;
+        for frame in &recent.frames {
+            if frame.position() > oldest && count <= retention.count && bytes <= retention.bytes {
+                break;
+            }
+            count -= 1;
+            bytes -= frame.footprint() as u64;
+            beyond = Some(frame.position());
+        }
+        beyond
+    }
+}
