@@ -6,4 +6,5 @@ pub mod frame;
 mod interner;
 pub mod json;
 pub mod log;
+pub mod reactor;
 pub mod topic;

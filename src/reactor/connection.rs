@@ -1,0 +1,215 @@
+//! One admitted stream: a cursor, a socket and what it still owes the peer.
+//!
+//! ```text
+//!  seat ──▶ Replaying ──▶ Live ◀──▶ CatchingUp
+//!               │           │           │
+//!               └───────────┴───────────┴──▶ Closing ──▶ gone
+//! ```
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use super::socket::Socket;
+use super::wheel::Tick;
+use super::{CloseReason, ConnectionId, Limits};
+use crate::cursor::Position;
+use crate::frame::{Ephemeral, Frame, Framing};
+use crate::topic::Subscription;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Gets its first block and what it missed while it was away.
+    Replaying,
+    /// Has everything up to the shard's level.
+    Live,
+    /// Did not take all that was written, and reads on from its cursor.
+    CatchingUp {
+        /// When it was last level.
+        since: Tick,
+    },
+    /// Gets its last words. It is no longer counted or subscribed.
+    Closing {
+        /// When to stop waiting for the peer.
+        until: Tick,
+    },
+}
+
+/// Bytes that a socket did not take yet.
+pub(super) struct Unsent {
+    what: Owed,
+    sent: usize,
+}
+
+/// Shared where it can be: a slow peer holds on to one frame, not to a copy of it.
+pub(super) enum Owed {
+    Frame(Arc<Frame>),
+    Ephemeral(Arc<Ephemeral>),
+    Own(Box<[u8]>),
+}
+
+impl Unsent {
+    pub(super) fn new(what: Owed, sent: usize) -> Box<Unsent> {
+        Box::new(Unsent { what, sent })
+    }
+
+    fn rest(&self, framing: Framing) -> &[u8] {
+        let bytes = match &self.what {
+            Owed::Frame(frame) => frame.bytes(framing),
+            Owed::Ephemeral(ephemeral) => ephemeral.bytes(framing),
+            Owed::Own(bytes) => bytes,
+        };
+        &bytes[self.sent..]
+    }
+}
+
+/// What a stream occupies while it is admitted: given back by drop, exactly once, when it begins to
+/// close.
+pub(super) struct Stay<G> {
+    pub(super) topics: Subscription,
+    /// The hub's guards; only their drop matters here.
+    pub(super) _guard: G,
+}
+
+/// Frames of a batch that concern a connection: the first and the last.
+#[derive(Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) first: u16,
+    pub(super) last: u16,
+}
+
+/// No mark.
+pub(super) const UNMARKED: Marks = Marks { first: u16::MAX, last: 0 };
+
+/// The slab's entry.
+pub(super) struct Connection<S, G> {
+    pub(super) socket: S,
+    pub(super) id: ConnectionId,
+    /// `None` while closing.
+    pub(super) stay: Option<Stay<G>>,
+    pub(super) unsent: Option<Box<Unsent>>,
+    /// Everything up to here is written, is in `unsent`, or did not concern it. For a live one it is
+    /// the shard's level instead.
+    pub(super) position: Position,
+    pub(super) phase: Phase,
+    pub(super) generation: u32,
+    /// When the last `id:` was written.
+    pub(super) last_id: Tick,
+    /// When the peer last took bytes.
+    pub(super) last_taken: Tick,
+    pub(super) opened: Tick,
+    pub(super) marks: Marks,
+    pub(super) framing: Framing,
+    /// A page was asked for and has not come yet.
+    pub(super) awaits_page: bool,
+    /// Writability is being watched.
+    pub(super) watched: bool,
+}
+
+/// How far a write got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All of it.
+    All,
+    /// The socket is full.
+    Blocked,
+    /// The peer is gone.
+    Gone,
+}
+
+impl<S: Socket, G> Connection<S, G> {
+    /// When the wheel has to look at it.
+    pub(super) fn deadline(&self, limits: &Limits) -> Tick {
+        match self.phase {
+            Phase::Live => self.last_id + limits.heartbeat,
+            Phase::Replaying => self.last_taken + limits.idle,
+            Phase::CatchingUp { since } => {
+                (since + limits.max_lag).min(self.last_taken + limits.idle)
+            }
+            Phase::Closing { until } => until,
+        }
+    }
+
+    /// Why it has to end at its deadline; `None` when it only needs a heartbeat.
+    pub(super) fn overdue(&self, limits: &Limits, now: Tick) -> Option<CloseReason> {
+        match self.phase {
+            Phase::Live | Phase::Closing { .. } => None,
+            Phase::CatchingUp { since } if now >= since + limits.max_lag => {
+                Some(CloseReason::SlowConsumer)
+            }
+            Phase::Replaying | Phase::CatchingUp { .. } => Some(CloseReason::IdleTimeout),
+        }
+    }
+
+    /// Writes slices, as many bytes as the socket takes, and tells how many that were.
+    pub(super) fn write(&mut self, slices: &[IoSlice<'_>], now: Tick) -> io::Result<usize> {
+        loop {
+            match self.socket.write(slices) {
+                Ok(taken) => {
+                    if taken > 0 {
+                        self.last_taken = now;
+                    }
+                    return Ok(taken);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what is owed.
+    pub(super) fn flush(&mut self, now: Tick) -> Written {
+        let Some(mut unsent) = self.unsent.take() else { return Written::All };
+        let (framing, mut all) = (self.framing, false);
+        while !all {
+            match self.write(&[IoSlice::new(unsent.rest(framing))], now) {
+                Ok(0) => break,
+                Ok(taken) => unsent.sent += taken,
+                Err(_) => return Written::Gone,
+            }
+            all = unsent.rest(framing).is_empty();
+        }
+        if all {
+            return Written::All;
+        }
+        self.unsent = Some(unsent);
+        Written::Blocked
+    }
+
+    /// Writes events in one go and moves the cursor past what was taken, and past a frame of which
+    /// only a part was: the rest of that is owed from now on.
+    pub(super) fn write_frames(
+        &mut self,
+        frames: &[&Arc<Frame>],
+        slices: &[IoSlice<'_>],
+        now: Tick,
+    ) -> Written {
+        let Ok(mut taken) = self.write(slices, now) else { return Written::Gone };
+        if taken > 0 {
+            self.last_id = now;
+        }
+        for (frame, slice) in frames.iter().zip(slices) {
+            if taken == 0 {
+                return Written::Blocked;
+            }
+            self.position = frame.position();
+            if taken < slice.len() {
+                self.unsent = Some(Unsent::new(Owed::Frame(Arc::clone(frame)), taken));
+                return Written::Blocked;
+            }
+            taken -= slice.len();
+        }
+        Written::All
+    }
+
+    /// Owes the peer these last words, after what it was owed already.
+    pub(super) fn owe_last(&mut self, farewell: Vec<u8>) {
+        let mut bytes = Vec::new();
+        if let Some(unsent) = self.unsent.take() {
+            bytes.extend_from_slice(unsent.rest(self.framing));
+        }
+        bytes.extend_from_slice(&farewell);
+        self.unsent = Some(Unsent::new(Owed::Own(bytes.into()), 0));
+    }
+}

@@ -1,0 +1,245 @@
+//! The reactor: one thread for each core, each with a shard of the connections.
+//!
+//! A [`Shard`](shard::Shard) is the pure core; [`thread`] puts a poll, an inbox and a clock around
+//! it; [`Reactor`] is the door. Nothing inside a shard is shared: other threads leave commands in its
+//! inbox and ring its bell.
+
+mod connection;
+mod delivery;
+mod index;
+pub mod shard;
+mod socket;
+mod thread;
+pub mod wheel;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+
+use crate::cursor::Position;
+use crate::event::Payload;
+use crate::frame::{Block, Ephemeral, Framing, farewell};
+use crate::log::EventLog;
+use crate::topic::Subscription;
+
+pub use socket::{Peer, Socket, UNACKNOWLEDGED};
+use thread::{Command, Inbox};
+use wheel::{TICK_MILLISECONDS, Tick};
+
+/// How long connections may be quiet, stuck or behind, in ticks.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Without an `id:` written to it, a live connection gets a heartbeat after this.
+    pub heartbeat: Tick,
+    /// A peer that takes no byte of what waits for it is given up after this.
+    pub idle: Tick,
+    /// A connection that is not level again after this is ended.
+    pub max_lag: Tick,
+}
+
+/// What an operator decides about streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The times.
+    pub limits: Limits,
+    /// Whether a heartbeat is an event with the cursor, or a bare comment.
+    pub heartbeat_carries_id: bool,
+}
+
+/// A duration in ticks, rounded up, at least one.
+pub fn ticks(duration: Duration) -> Tick {
+    let ticks = duration.as_millis().div_ceil(u128::from(TICK_MILLISECONDS));
+    Tick::try_from(ticks).unwrap_or(Tick::MAX / 2).clamp(1, Tick::MAX / 2)
+}
+
+/// The time, as a shard is told it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// For deadlines.
+    pub tick: Tick,
+    /// For timestamps.
+    pub wall: SystemTime,
+}
+
+/// The number of a stream, unique in the life of a process and told to its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Where a connection sits in its shard. A key of a connection that is gone finds nothing, also when
+/// another took its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    slot: u32,
+    generation: u32,
+}
+
+/// What a stream occupies outside of the reactor: dropped when the stream begins to close.
+pub trait Guard: Send + 'static {
+    /// The stream sits now. `false` when another has taken its place in the meantime.
+    fn seated(&self, key: Key) -> bool;
+}
+
+/// An admitted stream on its way into a shard.
+pub struct Seat<S, G> {
+    /// The peer.
+    pub socket: S,
+    /// The stream's number.
+    pub id: ConnectionId,
+    /// What it listens to.
+    pub topics: Subscription,
+    /// What it occupies.
+    pub guard: G,
+    /// It gets what comes after this position.
+    pub start: Position,
+    /// How its body is delimited.
+    pub framing: Framing,
+    /// The response head and the first blocks.
+    pub opening: Box<[u8]>,
+}
+
+/// Why a stream ends. Chooses the last words and the reason in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The peer left or cannot be reached.
+    Left,
+    /// A new stream of the same user and client took its place.
+    Replaced,
+    /// It stayed behind for too long, or its position is no longer kept.
+    SlowConsumer,
+    /// It took no bytes for too long.
+    IdleTimeout,
+    /// The server ends; the client shall come back after `retry` milliseconds.
+    Shutdown {
+        /// Milliseconds.
+        retry: u64,
+    },
+    /// A fault of ours.
+    Fault,
+}
+
+impl CloseReason {
+    fn message(self) -> &'static str {
+        match self {
+            CloseReason::Left => "The client left",
+            CloseReason::Replaced => "Another stream of the same client took the place of this one",
+            CloseReason::SlowConsumer => "The connection was too far behind",
+            CloseReason::IdleTimeout => "The connection took no data for too long",
+            CloseReason::Shutdown { .. } => "The server is shutting down",
+            CloseReason::Fault => "Internal server error",
+        }
+    }
+
+    /// The last block and the end of the body.
+    fn farewell(self, framing: Framing, now: Moment) -> Vec<u8> {
+        if self == CloseReason::Fault {
+            let data = Payload::object().text("error", Some(self.message())).number("code", 500);
+            return farewell(&Block::new("error").with_payload(&data.finish(), ""), framing);
+        }
+        let data = Payload::object()
+            .text("reason", Some(&self.to_string()))
+            .text("message", Some(self.message()))
+            .timestamp(now.wall);
+        let retry = match self {
+            CloseReason::Shutdown { retry } => Some(retry),
+            _ => None,
+        };
+        let block = Block { retry, ..Block::new("disconnected") };
+        farewell(&block.with_payload(&data.finish(), ""), framing)
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CloseReason::Left => "left",
+            CloseReason::Replaced => "replaced",
+            CloseReason::SlowConsumer => "slow_consumer",
+            CloseReason::IdleTimeout => "idle_timeout",
+            CloseReason::Shutdown { .. } => "shutdown",
+            CloseReason::Fault => "fault",
+        })
+    }
+}
+
+/// The shards, from outside.
+pub struct Reactor<G> {
+    inboxes: Vec<Arc<Inbox<G>>>,
+    /// Empty once they were stopped.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    next: AtomicUsize,
+}
+
+/// The number of a shard.
+pub type ShardNumber = usize;
+
+impl<G: Guard> Reactor<G> {
+    /// Starts `shards` threads that deliver what the log shows.
+    pub fn start(settings: Settings, shards: usize, log: &Arc<EventLog>) -> io::Result<Reactor<G>> {
+        let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..shards {
+            let (inbox, thread) = thread::start(number, settings, Arc::clone(log))?;
+            let bell = Arc::clone(&inbox);
+            log.ring().watch(move || bell.ring());
+            inboxes.push(inbox);
+            threads.push(thread);
+        }
+        Ok(Reactor { inboxes, threads: Mutex::new(threads), next: AtomicUsize::new(0) })
+    }
+
+    /// The shard that the next stream goes to: each in turn.
+    pub fn choose(&self) -> ShardNumber {
+        self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len()
+    }
+
+    /// Hands a stream to a shard.
+    pub fn seat(&self, shard: ShardNumber, seat: Seat<Peer, G>) {
+        self.inboxes[shard].send(Command::Seat(seat));
+    }
+
+    /// Ends a stream.
+    pub fn close(&self, shard: ShardNumber, key: Key, reason: CloseReason) {
+        self.inboxes[shard].send(Command::Close(key, reason));
+    }
+
+    /// Sends an event to those who are there and not behind.
+    pub fn deliver_ephemeral(&self, event: &Arc<Ephemeral>) {
+        for inbox in &self.inboxes {
+            inbox.send_ephemeral(event);
+        }
+    }
+
+    /// Tells every stream that the server ends, at a pace that is done well before `until`.
+    pub fn drain(&self, until: Instant) {
+        for inbox in &self.inboxes {
+            inbox.send(Command::Drain { until });
+        }
+    }
+
+    /// Connections that are seated, those that are closing included, as of each shard's last turn.
+    pub fn connections(&self) -> usize {
+        self.inboxes.iter().map(|inbox| inbox.connections()).sum()
+    }
+
+    /// Ends the threads, and with them every connection that is left.
+    pub fn stop(&self) {
+        for inbox in &self.inboxes {
+            inbox.send(Command::Stop);
+        }
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if thread.join().is_err() {
+                tracing::error!("a shard had failed before it was stopped");
+            }
+        }
+    }
+}

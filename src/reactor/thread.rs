@@ -1,0 +1,259 @@
+//! The thread around a shard: poll, inbox, clock.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::{Events, Poll, Token, Waker};
+use parking_lot::Mutex;
+
+use super::shard::{Effect, Shard};
+use super::wheel::{TICK_MILLISECONDS, Tick};
+use super::{CloseReason, Guard, Key, Moment, Peer, Seat, Settings};
+use crate::frame::Ephemeral;
+use crate::log::{EventLog, Page, PageError};
+
+/// The bell's token; a connection's has a slot number in its upper half, which never gets there.
+const BELL: Token = Token(usize::MAX);
+/// Events taken from one poll; more are taken by the next, a turn later.
+const EVENTS: usize = 1024;
+/// Events that are not kept and wait for a shard. A shard that is this far behind drops them.
+const EPHEMERAL_WAITING: usize = 1024;
+/// Streams told to leave per tick and shard while draining; more when there is less time. Spread out,
+/// so that they do not all come back to another node in the same instant.
+const LEAVE_PER_TICK: usize = 200;
+/// A client shall come back this long after the server is gone, in milliseconds.
+const RETURN_AFTER: std::ops::RangeInclusive<u64> = 1_000..=8_000;
+
+/// What other threads ask of a shard.
+pub(super) enum Command<G> {
+    Seat(Seat<Peer, G>),
+    Close(Key, CloseReason),
+    Ephemeral(Arc<Ephemeral>),
+    Page(Key, Result<Page, PageError>),
+    Drain { until: Instant },
+    Stop,
+}
+
+/// Where they leave it.
+pub(super) struct Inbox<G> {
+    commands: Mutex<Vec<Command<G>>>,
+    ephemeral: AtomicUsize,
+    connections: AtomicUsize,
+    /// The bell was rung and the shard has not looked since: ringing again is a system call for
+    /// nothing.
+    rung: AtomicBool,
+    bell: Waker,
+}
+
+impl<G> Inbox<G> {
+    pub(super) fn send(&self, command: Command<G>) {
+        self.commands.lock().push(command);
+        self.ring();
+    }
+
+    pub(super) fn send_ephemeral(&self, event: &Arc<Ephemeral>) {
+        if self.ephemeral.fetch_add(1, Ordering::Relaxed) < EPHEMERAL_WAITING {
+            self.send(Command::Ephemeral(Arc::clone(event)));
+        }
+    }
+
+    /// Wakes the shard: there is a command, or the log has moved on.
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.bell.wake()
+        {
+            tracing::error!(%error, "a shard cannot be woken");
+        }
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Everything that was left until now. Whoever rings after this is heard in the next turn.
+    fn take(&self) -> Vec<Command<G>> {
+        self.rung.store(false, Ordering::Release);
+        self.ephemeral.store(0, Ordering::Relaxed);
+        std::mem::take(&mut self.commands.lock())
+    }
+}
+
+/// Starts a shard's thread.
+pub(super) fn start<G: Guard>(
+    number: usize,
+    settings: Settings,
+    log: Arc<EventLog>,
+) -> io::Result<(Arc<Inbox<G>>, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let inbox = Arc::new(Inbox {
+        commands: Mutex::default(),
+        ephemeral: AtomicUsize::new(0),
+        connections: AtomicUsize::new(0),
+        rung: AtomicBool::new(false),
+        bell: Waker::new(poll.registry(), BELL)?,
+    });
+    let turner = Turner {
+        poll,
+        shard: Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0),
+        inbox: Arc::clone(&inbox),
+        log,
+        began: Instant::now(),
+        ticked: 0,
+        drain: None,
+    };
+    let thread = std::thread::Builder::new()
+        .name(format!("rill-shard-{number}"))
+        .spawn(move || turner.run())?;
+    Ok((inbox, thread))
+}
+
+/// A drain under way.
+struct Drain {
+    until: Instant,
+    /// The slot from which to go on.
+    next: u32,
+    per_tick: usize,
+}
+
+struct Turner<G> {
+    poll: Poll,
+    shard: Shard<Peer, G>,
+    inbox: Arc<Inbox<G>>,
+    log: Arc<EventLog>,
+    began: Instant,
+    /// The last tick that was acted on.
+    ticked: Tick,
+    drain: Option<Drain>,
+}
+
+impl<G: Guard> Turner<G> {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut more = false;
+        loop {
+            let wait = if more { Some(Duration::ZERO) } else { self.until_next_visit() };
+            if let Err(error) = self.poll.poll(&mut events, wait)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "a shard cannot poll its sockets and ends");
+                return;
+            }
+            let now = self.now();
+            for command in self.inbox.take() {
+                match command {
+                    Command::Stop => return,
+                    command => self.obey(command, now),
+                }
+            }
+            more = self.shard.advance(now);
+            for event in &events {
+                if event.token() == BELL {
+                    continue;
+                }
+                let key = key_of(event.token());
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    self.shard.readable(key);
+                }
+                if event.is_writable() {
+                    self.shard.writable(key, now);
+                }
+            }
+            more |= self.shard.resume_unfinished(now);
+            if now.tick > self.ticked {
+                self.ticked = now.tick;
+                self.shard.tick(now);
+                self.send_away(now);
+            }
+            self.apply_effects();
+            self.inbox.connections.store(self.shard.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let tick = self.began.elapsed().as_millis() as u64 / TICK_MILLISECONDS;
+        Moment { tick: tick as Tick, wall: SystemTime::now() }
+    }
+
+    fn until_next_visit(&self) -> Option<Duration> {
+        let next = match (&self.drain, self.shard.next_visit()) {
+            (Some(_), _) => Some(self.ticked + 1),
+            (None, visit) => visit,
+        };
+        let at = |tick| self.began + Duration::from_millis(u64::from(tick) * TICK_MILLISECONDS);
+        next.map(|tick| at(tick).saturating_duration_since(Instant::now()))
+    }
+
+    fn obey(&mut self, command: Command<G>, now: Moment) {
+        match command {
+            Command::Seat(seat) => self.seat(seat, now),
+            Command::Close(key, reason) => self.shard.close(key, reason, now),
+            Command::Ephemeral(event) => {
+                // What was kept before it comes before it.
+                while self.shard.advance(now) {}
+                self.shard.deliver_ephemeral(&event, now);
+            }
+            Command::Page(key, page) => self.shard.page(key, page, now),
+            Command::Drain { until } => {
+                let left = until.saturating_duration_since(Instant::now());
+                let ticks = (left.as_millis() as usize * 7 / 10) / TICK_MILLISECONDS as usize;
+                let per_tick = LEAVE_PER_TICK.max(self.shard.len().div_ceil(ticks.max(1)));
+                self.drain = Some(Drain { until, next: 0, per_tick });
+                self.send_away(now);
+            }
+            // Handled by the loop, which it ends.
+            Command::Stop => {}
+        }
+    }
+
+    fn seat(&mut self, mut seat: Seat<Peer, G>, now: Moment) {
+        self.shard.reach(seat.start, now);
+        let token = token_of(self.shard.next_key());
+        match seat.socket.register(self.poll.registry(), token) {
+            Ok(()) => self.shard.seat(seat, now),
+            // Dropped: the client sees the connection end and comes back.
+            Err(error) => tracing::error!(%error, "a stream's socket cannot be watched"),
+        }
+    }
+
+    /// While draining: tells the next few streams to leave.
+    fn send_away(&mut self, now: Moment) {
+        let Some(drain) = &mut self.drain else { return };
+        let left = drain.until.saturating_duration_since(Instant::now()).as_millis() as u64;
+        let leaving: Vec<Key> = self.shard.admitted_from(drain.next).take(drain.per_tick).collect();
+        drain.next = leaving.last().map_or(0, |key| key.slot + 1);
+        for key in leaving {
+            let retry = left + rand::random_range(RETURN_AFTER);
+            self.shard.close(key, CloseReason::Shutdown { retry }, now);
+        }
+    }
+
+    fn apply_effects(&mut self) {
+        for effect in self.shard.take_effects() {
+            match effect {
+                Effect::Watch(key, writable) => {
+                    let Some(socket) = self.shard.socket(key) else { continue };
+                    let token = token_of(key);
+                    if let Err(error) = socket.watch(self.poll.registry(), token, writable) {
+                        tracing::error!(%error, "a stream's socket cannot be watched");
+                    }
+                }
+                Effect::Fetch { key, after, topics } => {
+                    let inbox = Arc::clone(&self.inbox);
+                    let deliver = move |page| inbox.send(Command::Page(key, page));
+                    self.log.page(after, topics, deliver);
+                }
+            }
+        }
+    }
+}
+
+fn token_of(key: Key) -> Token {
+    Token((key.slot as usize) << 32 | key.generation as usize)
+}
+
+fn key_of(token: Token) -> Key {
+    Key { slot: (token.0 >> 32) as u32, generation: token.0 as u32 }
+}
