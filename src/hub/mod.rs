@@ -1,0 +1,326 @@
+//! The hub: the only door to events and streams.
+//!
+//! Publishing goes through it to the log; a stream goes through it to a shard, and on the way takes
+//! its place, its subscription and its part in its user's presence.
+
+pub mod admission;
+mod clients;
+mod presence;
+mod resume;
+mod status;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+
+use crate::cursor::{Cursor, Requested};
+use crate::event::{Event, Name, Payload};
+use crate::frame::{Ephemeral, Framing};
+use crate::log::{AppendError, EventLog, Once};
+use crate::reactor::{
+    self, CloseReason, ConnectionId, Guard, Key, Peer, Reactor, Seat, ShardNumber,
+};
+use crate::topic::{Subscription, Topic, Topics};
+
+use admission::{Admission, Full, Holder, Limits, Permit};
+use clients::{ClaimedPlace, Clients};
+use presence::{Attendance, Attendee, Departed, Presence};
+pub use resume::{Reason, Resume};
+use status::Meter;
+
+/// What an operator decides about the hub.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How many streams there may be.
+    pub limits: Limits,
+    /// The most events that a returning client gets replayed.
+    pub replay_limit: usize,
+    /// How often the status of the system is sent.
+    pub status_interval: Duration,
+}
+
+/// Events and streams of one node.
+pub struct Hub {
+    settings: Settings,
+    log: Arc<EventLog>,
+    topics: Arc<Topics>,
+    reactor: Reactor<Stay>,
+    admission: Arc<Admission>,
+    clients: Arc<Clients>,
+    presence: Arc<Presence>,
+    meter: Meter,
+    draining: AtomicBool,
+    next_connection: AtomicU64,
+}
+
+/// What a stream occupies; dropped when it begins to close.
+pub struct Stay {
+    place: Place,
+    /// Boxed, because only streams of a chat room have one.
+    _attendance: Option<Box<Attendance>>,
+}
+
+enum Place {
+    Own(#[expect(dead_code, reason = "held for its drop")] Permit),
+    OfClient(Box<ClaimedPlace>),
+}
+
+impl Guard for Stay {
+    fn seated(&self, key: Key) -> bool {
+        match &self.place {
+            Place::Own(_) => true,
+            Place::OfClient(place) => place.seated(key),
+        }
+    }
+}
+
+/// Who asks for a stream, and for what.
+pub struct Request {
+    /// Whom it counts for.
+    pub holder: Holder,
+    /// The user and the name of his client, if he gave one.
+    pub client: Option<(Name, Name)>,
+    /// What it listens to.
+    pub topics: Vec<Topic>,
+    /// Where it wants to go on.
+    pub requested: Option<Requested>,
+    /// The room that its user comes into.
+    pub enters: Option<Enters>,
+}
+
+/// A user who comes into a chat room.
+pub struct Enters {
+    /// The room.
+    pub room: Name,
+    /// The user's id.
+    pub user: Name,
+    /// The name that others see.
+    pub username: String,
+}
+
+/// A stream that has its place and is not yet in a shard.
+pub struct Admitted {
+    /// Its number.
+    pub id: ConnectionId,
+    /// Where it begins.
+    pub start: Cursor,
+    /// What its client is told about going on.
+    pub resume: Resume,
+    shard: ShardNumber,
+    topics: Subscription,
+    stay: Stay,
+}
+
+/// Why a stream or an event is not taken.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Refused {
+    /// The server is ending.
+    #[error("the server is shutting down")]
+    Draining,
+    /// There are as many streams as there may be.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The log did not take the event.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+}
+
+impl Hub {
+    /// Starts the shards on a log.
+    pub fn start(
+        settings: Settings,
+        streams: reactor::Settings,
+        shards: usize,
+        log: EventLog,
+        topics: Arc<Topics>,
+    ) -> std::io::Result<Arc<Hub>> {
+        let log = Arc::new(log);
+        let reactor = Reactor::start(streams, shards, &log)?;
+        Ok(Arc::new(Hub {
+            settings,
+            admission: Admission::new(settings.limits),
+            log,
+            topics,
+            reactor,
+            clients: Arc::default(),
+            presence: Arc::default(),
+            meter: Meter::start(),
+            draining: AtomicBool::new(false),
+            // Not from zero, so that a number seen before a restart is not seen again after it.
+            next_connection: AtomicU64::new(rand::random::<u64>() & !0xffff_ffff),
+        }))
+    }
+
+    /// Publishes an event and tells its cursor once it is as durable as promised. It is carried out
+    /// from this call on, also if the future is dropped.
+    pub fn publish(
+        &self,
+        event: Event,
+        once: Option<Once>,
+    ) -> impl Future<Output = Result<Cursor, Refused>> + Send + use<> {
+        let appended = (!self.is_draining()).then(|| self.log.append(event, once));
+        async move { Ok(appended.ok_or(Refused::Draining)?.await?) }
+    }
+
+    /// Sends an event that is not kept to those who are there and not behind.
+    pub fn publish_ephemeral(&self, event: &Event) -> Result<(), Refused> {
+        if self.is_draining() {
+            return Err(Refused::Draining);
+        }
+        self.tell(event);
+        Ok(())
+    }
+
+    fn tell(&self, event: &Event) {
+        let ephemeral = Ephemeral::encode(event, self.topics.hold(&event.topics));
+        self.reactor.deliver_ephemeral(&Arc::new(ephemeral));
+    }
+
+    /// How many streams listen to these topics now.
+    pub fn subscribers(&self, topics: &[Topic]) -> usize {
+        self.topics.streams(topics)
+    }
+
+    /// Gives a stream its place, and finds where it begins.
+    pub async fn admit(&self, request: Request) -> Result<Admitted, Refused> {
+        if self.is_draining() {
+            return Err(Refused::Draining);
+        }
+        let shard = self.reactor.choose();
+        let admit = || self.admission.admit(&request.holder);
+        let place = match request.client {
+            None => Place::Own(admit()?),
+            Some(client) => {
+                let (place, ousted) = self.clients.take_place(client, shard, admit)?;
+                if let Some((shard, key)) = ousted {
+                    self.reactor.close(shard, key, CloseReason::Replaced);
+                }
+                Place::OfClient(Box::new(place))
+            }
+        };
+        let topics = self.topics.subscribe(&request.topics);
+        let (start, resume) = self.find_start(request.requested, &topics).await;
+        let attendance = request.enters.map(|enters| Box::new(self.enter(enters)));
+        Ok(Admitted {
+            id: ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed)),
+            start,
+            resume,
+            shard,
+            topics,
+            stay: Stay { place, _attendance: attendance },
+        })
+    }
+
+    async fn find_start(
+        &self,
+        requested: Option<Requested>,
+        topics: &Subscription,
+    ) -> (Cursor, Resume) {
+        let epoch = self.log.epoch();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let extent = self.log.ring().extent();
+        let (planned, mut resume) = resume::plan(requested, epoch, extent, now.as_millis() as u64);
+        let mut position = planned;
+        if planned < extent.head {
+            let limit = self.settings.replay_limit;
+            match self.log.newest(planned, topics.topics().share(), limit).await {
+                Ok(newest) => position = newest,
+                // The replay itself then finds out what is wrong, and says so in the stream.
+                Err(error) => tracing::warn!(%error, "what a stream missed cannot be counted"),
+            }
+        }
+        if position > planned && resume == Resume::Full {
+            resume = Resume::Gap(Reason::ReplayLimit);
+        }
+        (Cursor { position, epoch }, resume)
+    }
+
+    /// Others in the room learn of it; the stream itself, which is not in its shard yet, does not.
+    fn enter(&self, enters: Enters) -> Attendance {
+        let Enters { room, user, username } = enters;
+        let attendee = Attendee { room, user };
+        let (attendance, joined) = self.presence.join(attendee.clone(), &username);
+        if joined {
+            self.tell(&attendance_event("user-joined", &attendee, &username));
+        }
+        attendance
+    }
+
+    /// Hands an admitted stream to its shard: first the bytes of `opening`, then what follows its
+    /// start.
+    pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
+        let Admitted { id, start, shard, topics, stay, .. } = admitted;
+        let start = start.position;
+        self.reactor.seat(shard, Seat { socket, id, topics, guard: stay, start, framing, opening });
+    }
+
+    /// What the process uses, for `GET /system/status`.
+    pub fn status(&self) -> Payload {
+        self.meter.status(self.admission.streams()).finish()
+    }
+
+    /// The same as an event.
+    pub fn status_event(&self) -> Event {
+        let payload = self.meter.event(self.admission.streams());
+        Event::new(vec![Topic::system()], "status", payload)
+    }
+
+    /// Sends the status of the system at its interval, and tells rooms who has left them. Never
+    /// ends.
+    pub async fn tend(&self) {
+        let mut interval = tokio::time::interval(self.settings.status_interval);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {
+                    if self.subscribers(&[Topic::system()]) > 0 {
+                        self.tell(&self.status_event());
+                    }
+                }
+                departed = self.presence.departed() => {
+                    for Departed { attendee, username } in departed {
+                        let event = attendance_event("user-left", &attendee, &username);
+                        self.tell(&event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the server is ending.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more streams and events, and tells every stream that the server ends. Returns when
+    /// all are gone or at `until`.
+    pub async fn drain(&self, until: Instant) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.reactor.drain(until);
+        while self.reactor.connections() > 0 && Instant::now() < until {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// Ends the shards, and then the log with everything that it had accepted.
+    pub fn stop(&self) {
+        self.reactor.stop();
+        self.log.close();
+    }
+}
+
+/// How often a drain looks whether it is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+fn attendance_event(name: &'static str, attendee: &Attendee, username: &str) -> Event {
+    let payload = Payload::object()
+        .text("roomId", Some(attendee.room.as_str()))
+        .text("userId", Some(attendee.user.as_str()))
+        .text("username", Some(username))
+        .timestamp(SystemTime::now())
+        .finish();
+    Event::new(vec![Topic::room(&attendee.room), Topic::rooms()], name, payload)
+}
