@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod event;
 pub mod frame;
+pub mod http;
 pub mod hub;
 mod interner;
 pub mod json;

@@ -1,0 +1,200 @@
+//! The families of endpoints: each file turns its parameters into topics, and its JSON into an event
+//! that cannot be wrong.
+
+pub mod chat;
+pub mod notifications;
+pub mod realtime;
+pub mod system;
+
+use crate::event::{Event, Name};
+use crate::http::auth::Identity;
+use crate::http::problem::Problem;
+use crate::json::{Json, Object};
+
+/// An event that may be published.
+pub struct Draft {
+    /// The event.
+    pub event: Event,
+    /// It is only for those who are there now.
+    pub ephemeral: bool,
+}
+
+impl Draft {
+    fn kept(event: Event) -> Draft {
+        Draft { event, ephemeral: false }
+    }
+
+    fn ephemeral(event: Event) -> Draft {
+        Draft { event, ephemeral: true }
+    }
+}
+
+/// Refuses who may not send to others.
+fn must_publish(caller: &Identity) -> Result<(), Problem> {
+    match caller.roles.may_publish() {
+        true => Ok(()),
+        false => Err(Problem::forbidden("Only publishers and admins may send this to others.")),
+    }
+}
+
+/// The members of a body, read by type.
+pub struct Fields<'a>(pub &'a Object<'a>);
+
+impl Fields<'_> {
+    /// Refuses a body without these, naming all that are missing.
+    fn require(&self, names: &[&str]) -> Result<(), Problem> {
+        let missing: Vec<&str> =
+            names.iter().copied().filter(|name| self.0.given(name).is_none()).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::field(&missing.join(", "), "required")),
+        }
+    }
+
+    /// A text that is not empty, if there is one.
+    fn optional_text(&self, name: &str) -> Result<Option<String>, Problem> {
+        let Some(value) = self.0.given(name) else { return Ok(None) };
+        let text: Option<String> = serde_json::from_str(value.get()).ok();
+        match text.filter(|text| !text.is_empty()) {
+            Some(text) => Ok(Some(text)),
+            None => Err(Problem::field(name, "must be a string that is not empty")),
+        }
+    }
+
+    /// A text that is not empty.
+    fn text(&self, name: &str) -> Result<String, Problem> {
+        self.optional_text(name)?.ok_or_else(|| Problem::field(name, "required"))
+    }
+
+    /// A name, or a whole number that is taken as one.
+    fn name(&self, name: &str) -> Result<Name, Problem> {
+        let value = self.0.given(name).ok_or_else(|| Problem::field(name, "required"))?;
+        read_name(name, value.get())
+    }
+
+    /// One of a few words, if there is any.
+    fn choice(
+        &self,
+        name: &str,
+        choices: &[&'static str],
+    ) -> Result<Option<&'static str>, Problem> {
+        let Some(text) = self.optional_text(name)? else { return Ok(None) };
+        match choices.iter().find(|choice| **choice == text) {
+            Some(choice) => Ok(Some(choice)),
+            None => Err(Problem::field(name, &format!("must be one of {}", choices.join(", ")))),
+        }
+    }
+
+    /// Any value, as it was written; `null` when there is none.
+    fn json(&self, name: &str) -> Result<Json, Problem> {
+        Ok(self.0.json(name)?)
+    }
+
+    /// Whom an event is for, when the body says it.
+    fn target(&self) -> Result<Option<Target>, Problem> {
+        let mut targets = Vec::new();
+        if let Some(value) = self.0.given("broadcast") {
+            match value.get() {
+                "true" => targets.push(Target::Everyone),
+                "false" => {}
+                _ => return Err(Problem::field("broadcast", "must be true or false")),
+            }
+        }
+        if self.0.given("userId").is_some() {
+            targets.push(Target::Users(vec![self.name("userId")?]));
+        }
+        if let Some(value) = self.0.given("userIds") {
+            targets.push(Target::Users(read_names("userIds", value.get())?));
+        }
+        match targets.len() {
+            0 | 1 => Ok(targets.pop()),
+            _ => Err(Problem::field("broadcast, userId, userIds", "only one of them may be given")),
+        }
+    }
+}
+
+/// Whom an event is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All who listen.
+    Everyone,
+    /// These users, each once.
+    Users(Vec<Name>),
+}
+
+fn read_names(field: &str, json: &str) -> Result<Vec<Name>, Problem> {
+    let wrong = || Problem::field(field, "must be a list of ids that is not empty");
+    let values: Vec<&serde_json::value::RawValue> =
+        serde_json::from_str(json).map_err(|_| wrong())?;
+    let mut seen = std::collections::HashSet::with_capacity(values.len());
+    let mut names = Vec::with_capacity(values.len());
+    for value in values {
+        let name = read_name(field, value.get())?;
+        if seen.insert(name.clone()) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() { Err(wrong()) } else { Ok(names) }
+}
+
+fn read_name(field: &str, json: &str) -> Result<Name, Problem> {
+    let wrong = || Problem::field(field, "must be a string or a whole number, and not empty");
+    let text = if is_whole_number(json) {
+        json.to_owned()
+    } else {
+        serde_json::from_str::<String>(json).map_err(|_| wrong())?
+    };
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    Name::new(&text).map_err(|error| Problem::name(field, error))
+}
+
+/// Of a valid JSON value.
+fn is_whole_number(json: &str) -> bool {
+    let digits = json.strip_prefix('-').unwrap_or(json);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(body: &str) -> Result<Option<Target>, u16> {
+        let object = Object::parse(body.as_bytes()).expect("an object");
+        Fields(&object).target().map_err(|problem| problem.status.as_u16())
+    }
+
+    fn users(names: &[&str]) -> Result<Option<Target>, u16> {
+        let name = |text: &&str| Name::new(text).expect("a name");
+        Ok(Some(Target::Users(names.iter().map(name).collect())))
+    }
+
+    #[test]
+    fn a_target_is_one_of_several_forms() {
+        assert_eq!(target("{}"), Ok(None));
+        assert_eq!(target(r#"{"broadcast":false,"userId":null}"#), Ok(None));
+        assert_eq!(target(r#"{"broadcast":true}"#), Ok(Some(Target::Everyone)));
+        assert_eq!(target(r#"{"userId":7,"broadcast":false}"#), users(&["7"]));
+        assert_eq!(
+            target(r#"{"userIds":["a",12345678901234567890,"a"]}"#),
+            users(&["a", "12345678901234567890"])
+        );
+    }
+
+    #[test]
+    fn what_is_no_target() {
+        for body in [
+            r#"{"broadcast":true,"userId":"a"}"#,
+            r#"{"broadcast":1}"#,
+            r#"{"userIds":[]}"#,
+            r#"{"userIds":"a"}"#,
+            r#"{"userId":1.5}"#,
+            r#"{"userId":""}"#,
+            r#"{"userId":{}}"#,
+        ] {
+            assert_eq!(target(body), Err(422), "{body}");
+        }
+        assert_eq!(target(r#"{"userId":"a\nb"}"#), Err(400));
+    }
+}

@@ -1,0 +1,41 @@
+//! The reference's demo token: base64 of `id:username:email:roles`. Anyone can make one, so it is
+//! taken under `--dev` alone.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Identity, Roles};
+use crate::event::Name;
+
+/// The identity in a token; `None` when it is none.
+pub(super) fn read(token: &str) -> Option<Identity> {
+    let text = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    let mut parts = text.splitn(4, ':');
+    let user = Name::new(parts.next()?).ok()?;
+    let username = Name::new(parts.next()?).ok()?.to_string();
+    let _email = parts.next()?;
+    let roles = Roles::from_names(parts.next()?.split(','));
+    Some(Identity { user, username, roles })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_the_reference() {
+        let identity = read("dGVzdDEyMzp0ZXN0dXNlcjp0ZXN0QGV4YW1wbGUuY29tOnVzZXIsYWRtaW4=");
+        let identity = identity.expect("the demo token");
+        assert_eq!((identity.user.as_str(), identity.username.as_str()), ("test123", "testuser"));
+        assert!(identity.roles.is_admin() && identity.roles.may_publish());
+    }
+
+    #[test]
+    fn what_is_no_token() {
+        for text in ["", "a", "a:b", "a:b:c", ":b:c:d", "a::c:d", "a\n:b:c:d"] {
+            assert_eq!(read(&STANDARD.encode(text)), None, "{text:?}");
+        }
+        assert_eq!(read("not base64!"), None);
+        assert!(read(&STANDARD.encode("a:b::")).is_some_and(|who| !who.roles.may_publish()));
+    }
+}

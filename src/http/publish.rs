@@ -1,0 +1,84 @@
+//! The way of an event from a request to the hub.
+
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, StatusCode};
+
+use super::api::{self, Draft, Fields};
+use super::auth;
+use super::problem::Problem;
+use super::query::Query;
+use super::router::Publish;
+use super::{Answer, Server, json};
+use crate::cursor::Cursor;
+use crate::event::{Name, Payload};
+use crate::json::Object;
+use crate::log::Once;
+
+/// The longest `Idempotency-Key`, in bytes.
+const MOST_KEY: usize = 128;
+
+impl Server {
+    /// Checks a request and publishes its event.
+    pub(super) async fn publish(
+        &self,
+        endpoint: Publish,
+        request: Request<Incoming>,
+        query: &Query,
+    ) -> Result<Answer, Problem> {
+        let caller = auth::identify(&self.settings.auth, request.headers(), query)?
+            .ok_or_else(|| Problem::unauthorized(false))?;
+        let (headers, path) = (request.headers().clone(), request.uri().path().to_owned());
+        let body = self.bodies.read(request).await?;
+        let object = Object::parse(&body.bytes)?;
+        let fields = Fields(&object);
+        let Draft { event, ephemeral } = match endpoint {
+            Publish::Notification => api::notifications::send(&fields, &caller)?,
+            Publish::RealtimeUpdate => api::realtime::update(&fields, &caller)?,
+            Publish::ChatMessage => api::chat::send(&fields, &caller)?,
+            Publish::ChatTyping => api::chat::typing(&fields, &caller)?,
+            Publish::Maintenance => api::system::maintenance(&fields, &caller)?,
+        };
+        let topics = event.topics.clone();
+        let cursor = match ephemeral {
+            true => {
+                self.hub.publish_ephemeral(&event)?;
+                None
+            }
+            false => {
+                let once = once(&headers, &caller.user, &path, &body.bytes)?;
+                Some(self.hub.publish(event, once).await?)
+            }
+        };
+        Ok(self.published(cursor, self.hub.subscribers(&topics)))
+    }
+
+    fn published(&self, cursor: Option<Cursor>, subscribers: usize) -> Answer {
+        let id = cursor.map(|cursor| cursor.to_string());
+        let body = Payload::object()
+            .truth("success", true)
+            .text("id", id.as_deref())
+            .number("subscribers", subscribers as u64);
+        let status = match self.settings.durable {
+            true => StatusCode::OK,
+            false => StatusCode::ACCEPTED,
+        };
+        json(status, &body.finish())
+    }
+}
+
+/// What must be carried out once, when the request names a key.
+fn once(
+    headers: &HeaderMap,
+    user: &Name,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<Once>, Problem> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) if (1..=MOST_KEY).contains(&key.len()) => {
+            Ok(Some(Once::new(user.as_str(), path, key.as_bytes(), body)))
+        }
+        _ => Err(Problem::bad_request("Idempotency-Key: must be one of 1 to 128 bytes")),
+    }
+}
