@@ -1,3 +1,188 @@
-//! The process; it comes with the front.
+//! The process, told in order: settings, log lines, limits, log, hub, listeners, and the end.
 
-fn main() {}
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rill::config::{
+    self, Cli, Command, Config, Durability, HeartbeatMode, LogFormat, RefuseStreams,
+};
+use rill::http::listen::{Address, Listener};
+use rill::http::{self, Server, auth, body};
+use rill::hub::admission::Limits;
+use rill::hub::{self, Hub};
+use rill::log::{self, EventLog};
+use rill::reactor::{self, ticks};
+use rill::topic::Topics;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The user of the token that `--dev` prints: the one of the reference documents.
+const DEMO_TOKEN: &str = "dGVzdDEyMzp0ZXN0dXNlcjp0ZXN0QGV4YW1wbGUuY29tOnVzZXIsYWRtaW4=";
+/// Time for requests under way to be answered after the streams are gone.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
+
+/// Whatever keeps the server from starting; its text is for the operator.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(flags) => Config::resolve(&flags, std::env::vars_os())
+            .map_err(Failure::from)
+            .and_then(|config| serve(&config)),
+        Command::CheckConfig(flags) => Config::resolve(&flags, std::env::vars_os())
+            .map(|config| print!("{}", config.to_toml()))
+            .map_err(Failure::from),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rill: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &Config) -> Result<(), Failure> {
+    start_logging(config)?;
+    let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    config::check_descriptors(config.max_connections, hard_limit)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit)?;
+    let topics = Arc::new(Topics::default());
+    let log = EventLog::open(&log_settings(config), &topics)?;
+    let streams = stream_settings(config);
+    let hub = Hub::start(hub_settings(config), streams, config.shards, log, topics)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(run(config, &hub));
+    // No handler is left that could still publish when the log closes.
+    runtime.shutdown_timeout(LAST_ANSWERS);
+    hub.stop();
+    tracing::info!("ended");
+    served
+}
+
+async fn run(config: &Config, hub: &Arc<Hub>) -> Result<(), Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = Server::new(http_settings(config), Arc::clone(hub));
+    let (end, ended) = watch::channel(false);
+    for address in &config.listen {
+        let address = match address {
+            config::Listen::Tcp(address) => Address::Tcp(*address),
+            config::Listen::Unix(path) => Address::Unix(path.clone()),
+        };
+        let listener = Listener::bind(&address)
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        announce(config, &listener);
+        tokio::spawn(Arc::clone(&server).serve(listener, ended.clone()));
+    }
+    let tending = Arc::clone(hub);
+    tokio::spawn(async move { tending.tend().await });
+    warn_of_locked_doors(config);
+    tokio::select! {
+        _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+    }
+    hub.drain(Instant::now() + config.drain_timeout).await;
+    // Whoever receives it may be gone already.
+    let _ = end.send(true);
+    Ok(())
+}
+
+/// Log lines go to standard error, so that what `--dev` prints can be piped.
+fn start_logging(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log_level)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// Says on standard output where the server is, and under `--dev` what to do with it.
+fn announce(config: &Config, listener: &Listener) {
+    let url = listener.url();
+    println!("listening on {url}");
+    if !config.dev || !url.starts_with("http") {
+        return;
+    }
+    println!(
+        r#"
+Demo token (user test123, roles user and admin):
+  {DEMO_TOKEN}
+Listen, publish, look:
+  curl -N '{url}/notifications/stream?token={DEMO_TOKEN}'
+  curl -X POST {url}/notifications/send -H 'Authorization: Bearer {DEMO_TOKEN}' -H 'Content-Type: application/json' -d '{{"title":"Hello","message":"Hello World!","broadcast":true}}'
+  curl {url}/system/status
+"#
+    );
+}
+
+/// A server that lets nobody in is a mistake worth a line.
+fn warn_of_locked_doors(config: &Config) {
+    if !config.dev && !config.auth.trust_user_id {
+        tracing::warn!(
+            "no credential can be checked yet without --dev: only /system/status, its stream and \
+             the health paths are open"
+        );
+    }
+}
+
+fn log_settings(config: &Config) -> log::Settings {
+    let config::LogConfig { retention_age, retention_count, retention_bytes, .. } = config.log;
+    let embedded = || log::Store::Embedded(config.data_dir.clone());
+    let (store, durability) = match config.log.durability {
+        Durability::Fsync => (embedded(), log::Durability::Fsync),
+        Durability::Interval => (embedded(), log::Durability::Interval),
+        Durability::Memory => (log::Store::Memory, log::Durability::Interval),
+    };
+    let retention =
+        log::Retention { age: retention_age, count: retention_count, bytes: retention_bytes };
+    log::Settings { store, durability, retention }
+}
+
+fn stream_settings(config: &Config) -> reactor::Settings {
+    let limits = reactor::Limits {
+        heartbeat: ticks(config.heartbeat),
+        idle: ticks(config.idle_timeout),
+        max_lag: ticks(config.max_lag),
+    };
+    let heartbeat_carries_id = config.heartbeat_mode == HeartbeatMode::Event;
+    reactor::Settings { limits, heartbeat_carries_id }
+}
+
+fn hub_settings(config: &Config) -> hub::Settings {
+    let limits =
+        Limits { per_holder: config.max_connections_per_user, total: config.max_connections };
+    hub::Settings {
+        limits,
+        replay_limit: config.log.replay_limit,
+        status_interval: config.status_interval,
+    }
+}
+
+fn http_settings(config: &Config) -> http::Settings {
+    http::Settings {
+        head_timeout: config.http.head_timeout,
+        keep_alive: config.http.keep_alive,
+        body: body::Limits { size: config.http.body_limit, time: config.http.body_timeout },
+        auth: auth::Settings {
+            demo_tokens: config.dev,
+            trust_user_id: config.dev || config.auth.trust_user_id,
+        },
+        heartbeat: config.heartbeat,
+        retry_streams: config.refuse_streams == RefuseStreams::Retry,
+        durable: config.log.durability != Durability::Memory,
+    }
+}

@@ -1,0 +1,274 @@
+//! What an operator can set, and how it gets here.
+//!
+//! One table (`settings.rs`) names every key with its default, its meaning and the field it fills.
+//! Four sources are read into it, each over the one before: the defaults, a TOML file, `RILL_...`
+//! variables, flags. Every source turns into the same list of assignments, so that a value means
+//! the same and is refused in the same words wherever it stands. What comes out is a [`Config`]:
+//! plain values, checked, handed down by whoever calls.
+
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod listen;
+mod notation;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+pub use error::{ConfigError, Origin, Position};
+pub use flags::{Cli, Command, Flags};
+pub use listen::Listen;
+use settings::{Assignment, SETTINGS};
+pub use value::Refusal;
+
+/// Descriptors that are not for streams: the log, listeners, standard streams, requests that are
+/// being answered, with room to spare. Without it a full house could not even refuse.
+const RESERVED_DESCRIPTORS: u64 = 256;
+
+/// The settings of a server, resolved and checked. Sizes are in bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Development: demo tokens, `/api/sse` open as admin; only ever together with loopback.
+    pub dev: bool,
+    /// Where to listen; never empty.
+    pub listen: Vec<Listen>,
+    /// Where the log and the member lists are kept.
+    pub data_dir: PathBuf,
+    /// Most streams open at once.
+    pub max_connections: usize,
+    /// Most streams open at once for one user, or for one address without a user.
+    pub max_connections_per_user: usize,
+    /// How long a stream may be without an id before it is sent a heartbeat.
+    pub heartbeat: Duration,
+    /// The form of a heartbeat.
+    pub heartbeat_mode: HeartbeatMode,
+    /// How long a peer may accept nothing while bytes wait for it.
+    pub idle_timeout: Duration,
+    /// How long a stream may stay behind before it is closed as a slow consumer.
+    pub max_lag: Duration,
+    /// Time between two `status` events.
+    pub status_interval: Duration,
+    /// Most time between SIGTERM and the end of the process.
+    pub drain_timeout: Duration,
+    /// How passing refusals (429, 503) look on stream paths.
+    pub refuse_streams: RefuseStreams,
+    /// Number of reactor threads.
+    pub shards: usize,
+    /// The event log.
+    pub log: LogConfig,
+    /// Limits of HTTP requests.
+    pub http: HttpConfig,
+    /// Who is believed to be whom.
+    pub auth: AuthConfig,
+    /// The form of the process's own log lines.
+    pub log_format: LogFormat,
+    /// Which of them are written: a `tracing` `EnvFilter`, known to parse.
+    pub log_level: String,
+}
+
+/// Settings of the event log, `log.*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogConfig {
+    /// Where events are kept.
+    pub store: Store,
+    /// When an event counts as kept; [`Durability::Memory`] whenever the store is in memory.
+    pub durability: Durability,
+    /// Age up to which events are kept.
+    pub retention_age: Duration,
+    /// Number of events kept.
+    pub retention_count: u64,
+    /// Bytes of events kept.
+    pub retention_bytes: u64,
+    /// Most events that one resume replays.
+    pub replay_limit: usize,
+}
+
+/// Limits of HTTP requests, `http.*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpConfig {
+    /// Largest request body.
+    pub body_limit: usize,
+    /// Time within which a request's head must be whole.
+    pub head_timeout: Duration,
+    /// Time within which a request's body must be whole.
+    pub body_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+}
+
+/// Who is believed to be whom, `auth.*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AuthConfig {
+    /// Take `?userId=` of a request without credential as its user.
+    pub trust_user_id: bool,
+}
+
+/// The form of a heartbeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum HeartbeatMode {
+    /// `event: heartbeat` with an `id:`, so that a quiet client's cursor moves.
+    Event,
+    /// The comment line `:`.
+    Comment,
+}
+
+/// How passing refusals (429, 503) look on stream paths.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum RefuseStreams {
+    /// As a status, which is final for a browser's EventSource.
+    Status,
+    /// As 200 with `retry:` and the end, so that a browser comes again by itself.
+    Retry,
+}
+
+/// Where events are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Store {
+    /// On disk, in `data_dir`.
+    Embedded,
+    /// In memory: gone with the process.
+    Memory,
+}
+
+/// When an event counts as kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Durability {
+    /// Once it is on disk; publishers wait for that.
+    Fsync,
+    /// At once; the disk follows every 50 ms.
+    Interval,
+    /// At once; nothing outlives the process.
+    Memory,
+}
+
+/// The form of the process's own log lines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads the defaults, the file that `--config` names, the `RILL_...` variables among `env`
+    /// (others are left alone) and the flags, each over the one before.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in that order. A wrong value is refused even where a later
+    /// source would have replaced it.
+    pub fn resolve(
+        flags: &Flags,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Config, ConfigError> {
+        let mut assignments: Vec<Assignment> = settings::defaults().collect();
+        if let Some(file) = flags.config_file() {
+            assignments.extend(file::read(file)?);
+        }
+        assignments.extend(environment::read(env)?);
+        assignments.extend(flags.assignments());
+
+        let mut config = Config::blank();
+        for assignment in assignments {
+            assignment.apply(&mut config)?;
+        }
+        config.settled()
+    }
+
+    /// The settings as a TOML file that resolves to this very value.
+    pub fn to_toml(&self) -> String {
+        // The table knows fields by mutable reference alone, hence the copy.
+        let mut config = self.clone();
+        let mut toml = String::new();
+        let mut section = "";
+        for setting in SETTINGS {
+            let (table, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+            if table != section {
+                toml.push_str(&format!("\n[{table}]\n"));
+                section = table;
+            }
+            let value = (setting.field)(&mut config).show();
+            toml.push_str(&format!("{name} = {value}\n"));
+        }
+        toml
+    }
+
+    /// What concerns more than one setting.
+    fn settled(mut self) -> Result<Config, ConfigError> {
+        if self.log.store == Store::Memory {
+            self.log.durability = Durability::Memory;
+        }
+        if self.dev
+            && let Some(address) = self.listen.iter().find_map(beyond_loopback)
+        {
+            return Err(ConfigError::DevBeyondLoopback { address });
+        }
+        Ok(self)
+    }
+
+    /// Holds nothing that counts: the table's defaults are read over all of it.
+    fn blank() -> Config {
+        Config {
+            dev: false,
+            listen: Vec::new(),
+            data_dir: PathBuf::new(),
+            max_connections: 0,
+            max_connections_per_user: 0,
+            heartbeat: Duration::ZERO,
+            heartbeat_mode: HeartbeatMode::Event,
+            idle_timeout: Duration::ZERO,
+            max_lag: Duration::ZERO,
+            status_interval: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+            refuse_streams: RefuseStreams::Status,
+            shards: 0,
+            log: LogConfig {
+                store: Store::Embedded,
+                durability: Durability::Fsync,
+                retention_age: Duration::ZERO,
+                retention_count: 0,
+                retention_bytes: 0,
+                replay_limit: 0,
+            },
+            http: HttpConfig {
+                body_limit: 0,
+                head_timeout: Duration::ZERO,
+                body_timeout: Duration::ZERO,
+                keep_alive: Duration::ZERO,
+            },
+            auth: AuthConfig { trust_user_id: false },
+            log_format: LogFormat::Text,
+            log_level: String::new(),
+        }
+    }
+}
+
+/// Whether `max_connections` streams fit under `hard_limit`, the most descriptors that the process
+/// may ever open (`RLIMIT_NOFILE`, hard).
+///
+/// # Errors
+/// [`ConfigError::Descriptors`]: 256 descriptors must be left besides the streams.
+pub fn check_descriptors(max_connections: usize, hard_limit: u64) -> Result<(), ConfigError> {
+    let room = hard_limit.saturating_sub(RESERVED_DESCRIPTORS);
+    if u64::try_from(max_connections).is_ok_and(|asked| asked <= room) {
+        return Ok(());
+    }
+    Err(ConfigError::Descriptors { max_connections, hard_limit, room })
+}
+
+fn beyond_loopback(listen: &Listen) -> Option<SocketAddr> {
+    match listen {
+        // Canonical, so that ::ffff:127.0.0.1 counts as what it is.
+        Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Some(*address),
+        Listen::Tcp(_) | Listen::Unix(_) => None,
+    }
+}
