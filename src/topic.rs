@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use compact_str::{CompactString, format_compact};
 use parking_lot::Mutex;
 
 use crate::event::Name;
@@ -16,47 +17,47 @@ use crate::interner::Interner;
 /// A tuple of names, as `notifications/{user}`. A `/` inside a name separates nothing: the parts are
 /// joined by NUL, which no name can hold.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Topic(Box<str>);
+pub struct Topic(CompactString);
 
 impl Topic {
     /// Notifications to everyone.
     pub fn notifications() -> Topic {
-        Topic("notifications".into())
+        Topic(CompactString::const_new("notifications"))
     }
 
     /// Notifications to one user.
     pub fn notifications_of(user: &Name) -> Topic {
-        Topic(format!("notifications\0{user}").into())
+        Topic(format_compact!("notifications\0{user}"))
     }
 
     /// Every update of any entity.
     pub fn realtime() -> Topic {
-        Topic("realtime".into())
+        Topic(CompactString::const_new("realtime"))
     }
 
     /// Updates of one type of entity.
     pub fn entity_type(entity_type: &Name) -> Topic {
-        Topic(format!("realtime\0{entity_type}").into())
+        Topic(format_compact!("realtime\0{entity_type}"))
     }
 
     /// Updates of one entity.
     pub fn entity(entity_type: &Name, id: &Name) -> Topic {
-        Topic(format!("realtime\0{entity_type}\0{id}").into())
+        Topic(format_compact!("realtime\0{entity_type}\0{id}"))
     }
 
     /// Status and maintenance of the system.
     pub fn system() -> Topic {
-        Topic("system".into())
+        Topic(CompactString::const_new("system"))
     }
 
     /// Every open chat room, present and future.
     pub fn rooms() -> Topic {
-        Topic("chat".into())
+        Topic(CompactString::const_new("chat"))
     }
 
     /// One chat room.
     pub fn room(room: &Name) -> Topic {
-        Topic(format!("chat\0{room}").into())
+        Topic(format_compact!("chat\0{room}"))
     }
 
     /// The form that the log stores.

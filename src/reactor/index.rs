@@ -1,23 +1,51 @@
 //! Which connections of a shard listen to a topic.
 
 use roaring::RoaringBitmap;
+use slab::Slab;
 
 use crate::topic::TopicId;
 
-/// The slots of one topic. Nearly every topic is one user's and has one connection; the few that
-/// everyone listens to need an insert and a remove that do not walk through ten thousand entries.
-#[derive(Default)]
-enum Listeners {
-    #[default]
-    None,
+/// The slots of one topic, in 4 bytes. Nearly every topic is one user's and has one connection; the
+/// few that everyone listens to need an insert and a remove that do not walk through ten thousand
+/// entries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Listeners(u32);
+
+/// What [`Listeners`] stands for.
+enum Who {
+    Nobody,
     One(u32),
-    Many(Box<RoaringBitmap>),
+    /// The number of a set.
+    Many(usize),
+}
+
+const NOBODY: Listeners = Listeners(u32::MAX);
+const MANY: u32 = 1 << 31;
+
+impl Listeners {
+    fn one(slot: u32) -> Listeners {
+        debug_assert!(slot < MANY, "more slots than there can be sockets");
+        Listeners(slot)
+    }
+
+    fn many(set: usize) -> Listeners {
+        Listeners(set as u32 | MANY)
+    }
+
+    fn who(self) -> Who {
+        match self {
+            NOBODY => Who::Nobody,
+            Listeners(slot) if slot < MANY => Who::One(slot),
+            Listeners(set) => Who::Many((set & !MANY) as usize),
+        }
+    }
 }
 
 /// Listeners by topic number.
 #[derive(Default)]
 pub(super) struct Index {
     topics: Vec<Listeners>,
+    sets: Slab<RoaringBitmap>,
 }
 
 impl Index {
@@ -25,17 +53,16 @@ impl Index {
     pub(super) fn insert(&mut self, topic: TopicId, slot: u32) {
         let topic = topic as usize;
         if topic >= self.topics.len() {
-            self.topics.resize_with(topic + 1, Listeners::default);
+            self.topics.resize(topic + 1, NOBODY);
         }
-        let listeners = &mut self.topics[topic];
-        match listeners {
-            Listeners::None => *listeners = Listeners::One(slot),
-            Listeners::One(first) => {
-                let both = RoaringBitmap::from_iter([*first, slot]);
-                *listeners = Listeners::Many(Box::new(both));
+        match self.topics[topic].who() {
+            Who::Nobody => self.topics[topic] = Listeners::one(slot),
+            Who::One(first) => {
+                let set = self.sets.insert(RoaringBitmap::from_iter([first, slot]));
+                self.topics[topic] = Listeners::many(set);
             }
-            Listeners::Many(slots) => {
-                slots.insert(slot);
+            Who::Many(set) => {
+                self.sets[set].insert(slot);
             }
         }
     }
@@ -43,13 +70,14 @@ impl Index {
     /// Takes a slot out of a topic.
     pub(super) fn remove(&mut self, topic: TopicId, slot: u32) {
         let Some(listeners) = self.topics.get_mut(topic as usize) else { return };
-        match listeners {
-            Listeners::One(only) if *only == slot => *listeners = Listeners::None,
-            Listeners::None | Listeners::One(_) => {}
-            Listeners::Many(slots) => {
-                slots.remove(slot);
-                if slots.is_empty() {
-                    *listeners = Listeners::None;
+        match listeners.who() {
+            Who::One(only) if only == slot => *listeners = NOBODY,
+            Who::Nobody | Who::One(_) => {}
+            Who::Many(set) => {
+                self.sets[set].remove(slot);
+                if self.sets[set].is_empty() {
+                    self.sets.remove(set);
+                    *listeners = NOBODY;
                 }
             }
         }
@@ -57,10 +85,10 @@ impl Index {
 
     /// Visits the slots of a topic in rising order.
     pub(super) fn each(&self, topic: TopicId, mut visit: impl FnMut(u32)) {
-        match self.topics.get(topic as usize) {
-            None | Some(Listeners::None) => {}
-            Some(Listeners::One(slot)) => visit(*slot),
-            Some(Listeners::Many(slots)) => slots.iter().for_each(visit),
+        match self.topics.get(topic as usize).map_or(Who::Nobody, |listeners| listeners.who()) {
+            Who::Nobody => {}
+            Who::One(slot) => visit(slot),
+            Who::Many(set) => self.sets[set].iter().for_each(visit),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A hashed timer wheel: one timer for each connection, at 4 words each and no allocation of its own.
+//! A hashed timer wheel: one timer for each connection, at 12 bytes each and no allocation of its own.
 //!
 //! Deadlines that move later (each event pushes the next heartbeat away) touch nothing here: the
 //! wheel wakes the connection at the old time, and the connection then says when it is really due.
@@ -16,13 +16,19 @@ const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy)]
 struct Timer {
+    /// 0 while it is not armed: the wheel is always past that.
     at: Tick,
     next: u32,
     previous: u32,
-    armed: bool,
 }
 
-const UNARMED: Timer = Timer { at: 0, next: NONE, previous: NONE, armed: false };
+const UNARMED: Timer = Timer { at: 0, next: NONE, previous: NONE };
+
+impl Timer {
+    fn is_armed(&self) -> bool {
+        self.at > 0
+    }
+}
 
 /// Timers by slot number.
 pub struct Wheel {
@@ -47,7 +53,7 @@ impl Wheel {
             self.timers.resize(slot as usize + 1, UNARMED);
         }
         let timer = self.timers[slot as usize];
-        if timer.armed && timer.at <= at {
+        if timer.is_armed() && timer.at <= at {
             return;
         }
         self.disarm(slot);
@@ -56,8 +62,7 @@ impl Wheel {
 
     /// Forgets a slot's timer.
     pub fn disarm(&mut self, slot: u32) {
-        let Some(timer) = self.timers.get(slot as usize).copied().filter(|timer| timer.armed)
-        else {
+        let Some(timer) = self.timers.get(slot as usize).copied().filter(Timer::is_armed) else {
             return;
         };
         match timer.previous {
@@ -76,7 +81,7 @@ impl Wheel {
         if next != NONE {
             self.timers[next as usize].previous = slot;
         }
-        self.timers[slot as usize] = Timer { at, next, previous: NONE, armed: true };
+        self.timers[slot as usize] = Timer { at, next, previous: NONE };
         self.armed += 1;
     }
 
