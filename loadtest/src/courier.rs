@@ -1,0 +1,65 @@
+//! One publisher that waits for each answer: for the closed loop of one broadcast at a time.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use socket2::Socket;
+
+use crate::failure::{Failure, While};
+use crate::target::{Order, Receipt, Target};
+use crate::wire::{Answer, AnswerReader};
+
+/// An answer takes at most this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One keep-alive connection.
+pub(crate) struct Courier {
+    target: Target,
+    socket: Socket,
+    reader: AnswerReader,
+    request: Vec<u8>,
+}
+
+impl Courier {
+    /// Connects.
+    pub(crate) fn connect(target: &Target) -> Result<Courier, Failure> {
+        let socket = target.endpoint.connect_blocking(PATIENCE).while_("connecting a publisher")?;
+        Ok(Courier {
+            target: target.clone(),
+            socket,
+            reader: AnswerReader::default(),
+            request: Vec::new(),
+        })
+    }
+
+    /// Publishes and waits until the server has it.
+    pub(crate) fn publish(&mut self, order: &Order) -> Result<Receipt, Failure> {
+        self.target.publish_request(&mut self.request, order);
+        self.socket.write_all(&self.request).while_("publishing")?;
+        let answer = self.answer()?;
+        let receipt = (answer.status / 100 == 2).then(|| Receipt::parse(&answer.body)).flatten();
+        receipt.ok_or_else(|| refusal(&answer))
+    }
+
+    fn answer(&mut self) -> Result<Answer, Failure> {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.socket.read(&mut buffer).while_("reading an answer")?;
+            if length == 0 {
+                let eof: std::io::Error = std::io::ErrorKind::UnexpectedEof.into();
+                return Err(eof).while_("reading an answer");
+            }
+            if let Some(answer) = self.reader.feed(&buffer[..length])? {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+/// An answer that is no receipt.
+pub(crate) fn refusal(answer: &Answer) -> Failure {
+    Failure::Refused {
+        status: answer.status,
+        body: String::from_utf8_lossy(&answer.body).into_owned(),
+    }
+}

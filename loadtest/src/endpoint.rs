@@ -1,0 +1,130 @@
+//! Where a server listens, and the sockets that go there. Loopback and unix sockets only: this is a
+//! load generator.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// A port allows 28,000 connections from one source address here (ephemeral ports 32768 to 60999);
+/// sockets that were closed less than a minute ago still hold some of them, and the search for a
+/// free one gets slow long before that.
+const STREAMS_PER_SOURCE: usize = 4_000;
+
+/// One listener of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// `http://127.0.0.1:3000`.
+    Tcp(SocketAddr),
+    /// `unix:/run/rill.sock`.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Tcp(address) => write!(f, "http://{address}"),
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Endpoint, &'static str> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Ok(Endpoint::Unix(path.into()));
+        }
+        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let address: SocketAddr = authority
+            .replace("localhost", "127.0.0.1")
+            .parse()
+            .map_err(|_| "not http://ADDRESS:PORT")?;
+        if address.ip().is_loopback() {
+            Ok(Endpoint::Tcp(address))
+        } else {
+            Err("not a loopback address")
+        }
+    }
+}
+
+impl Endpoint {
+    /// Starts to connect, without blocking. `index` chooses the source address among those that
+    /// `total` streams need. A full backlog of a unix listener is `WouldBlock`: nothing is in
+    /// progress then.
+    pub(crate) fn connect(&self, index: usize, total: usize) -> io::Result<Socket> {
+        let (socket, address) = self.socket()?;
+        socket.set_nonblocking(true)?;
+        if let (Endpoint::Tcp(SocketAddr::V4(_)), true) = (self, total > STREAMS_PER_SOURCE) {
+            // The port is chosen at connect, where only the pair of both ends has to be unique:
+            // bind would search for one that is free altogether, for milliseconds a socket once
+            // many are in TIME_WAIT.
+            setsockopt(&socket, IpBindAddressNoPort, &true)?;
+            socket.bind(&SocketAddr::new(source(index), 0).into())?;
+        }
+        match socket.connect(&address) {
+            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
+            _ => Ok(socket),
+        }
+    }
+
+    /// A blocking connection whose reads and writes give up after `timeout`.
+    pub(crate) fn connect_blocking(&self, timeout: Duration) -> io::Result<Socket> {
+        let (socket, address) = self.socket()?;
+        socket.set_read_timeout(Some(timeout))?;
+        socket.set_write_timeout(Some(timeout))?;
+        socket.connect(&address)?;
+        Ok(socket)
+    }
+
+    fn socket(&self) -> io::Result<(Socket, SockAddr)> {
+        match self {
+            Endpoint::Tcp(address) => {
+                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+                socket.set_tcp_nodelay(true)?;
+                Ok((socket, (*address).into()))
+            }
+            Endpoint::Unix(path) => {
+                Ok((Socket::new(Domain::UNIX, Type::STREAM, None)?, SockAddr::unix(path)?))
+            }
+        }
+    }
+
+    /// What to put into `Host`.
+    pub(crate) fn host(&self) -> String {
+        match self {
+            Endpoint::Tcp(address) => address.to_string(),
+            Endpoint::Unix(_) => "localhost".into(),
+        }
+    }
+}
+
+/// 127.0.0.2 and up.
+fn source(index: usize) -> IpAddr {
+    let number = 2 + (index / STREAMS_PER_SOURCE) as u32;
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + number).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_an_endpoint() {
+        assert_eq!(
+            "http://localhost:80/".parse(),
+            Ok(Endpoint::Tcp("127.0.0.1:80".parse().unwrap()))
+        );
+        assert_eq!("unix:/x".parse(), Ok(Endpoint::Unix("/x".into())));
+        assert!("http://10.0.0.1:80".parse::<Endpoint>().is_err());
+        assert!("127.0.0.1".parse::<Endpoint>().is_err());
+    }
+}

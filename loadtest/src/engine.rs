@@ -1,0 +1,294 @@
+//! One client thread: an epoll loop over its share of the streams.
+//!
+//! A turn: wait, read what is ready, take the inbox, open what may be opened, add the turn's counts
+//! to the board. The sockets are edge-triggered: a read that does not fill the buffer has emptied
+//! the socket, unless the peer is gone, which is read to its end.
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::board::{Board, Turn};
+use crate::clock;
+use crate::hearing::Hearing;
+use crate::ledger::{Ledger, Published, Tally};
+use crate::opening::{Openings, Pace};
+use crate::report::Histogram;
+use crate::stream::{Phase, Stream};
+use crate::target::Target;
+use crate::wire::WireFault;
+
+/// The inbox's token; streams have their numbers.
+pub(crate) const INBOX: Token = Token(usize::MAX);
+
+/// Large reads, since a busy server joins many events in one write.
+const READ: usize = 256 * 1024;
+
+/// How many streams one turn opens at most: so the ones that are open already are heard in between.
+const OPEN_PER_TURN: usize = 64;
+
+/// How long a turn sleeps when nothing happens.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// What the scenario tells an engine.
+pub(crate) enum Command {
+    /// Open all streams that are shut.
+    Open(Pace),
+    /// Close all streams at once, then open them again with their cursors.
+    CutAndOpen {
+        /// With a reset instead of a FIN.
+        abruptly: bool,
+        /// How fast they come back.
+        pace: Pace,
+    },
+    /// Close the books against what was published, and end.
+    Finish(Arc<Published>),
+}
+
+/// One thread's state.
+pub(crate) struct Engine {
+    poll: Poll,
+    inbox: Receiver<Command>,
+    board: Arc<Board>,
+    target: Target,
+    users: Range<u32>,
+    /// Streams of all threads, which decides how many source addresses there must be.
+    total: usize,
+    streams: Vec<Stream>,
+    openings: Openings,
+    ledger: Ledger,
+    turn: Turn,
+    buffer: Vec<u8>,
+    request: Vec<u8>,
+}
+
+/// What an engine is made for.
+pub(crate) struct Share {
+    pub(crate) target: Target,
+    /// One stream each.
+    pub(crate) users: Range<u32>,
+    /// The publishers' numberings.
+    pub(crate) lanes: Range<u32>,
+    pub(crate) total: usize,
+}
+
+impl Engine {
+    /// An engine whose inbox wakes `poll`.
+    pub(crate) fn new(
+        poll: Poll,
+        inbox: Receiver<Command>,
+        board: Arc<Board>,
+        share: Share,
+    ) -> Engine {
+        let Share { target, users, lanes, total } = share;
+        Engine {
+            poll,
+            inbox,
+            board,
+            target,
+            total,
+            streams: users.clone().map(|_| Stream::shut()).collect(),
+            openings: Openings::default(),
+            ledger: Ledger::new(users.clone(), lanes),
+            users,
+            turn: Turn::default(),
+            buffer: vec![0; READ],
+            request: Vec::new(),
+        }
+    }
+
+    /// Runs until it is told to finish, or nobody is left to tell it.
+    pub(crate) fn run(mut self) -> io::Result<Tally> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            match self.poll.poll(&mut events, Some(self.openings.wait(clock::now()).min(IDLE))) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in events.iter().filter(|event| event.token() != INBOX) {
+                self.ready(event);
+            }
+            if let Some(published) = self.take_inbox() {
+                return Ok(self.finish(&published));
+            }
+            self.open_some();
+            self.board.add(std::mem::take(&mut self.turn));
+        }
+    }
+
+    fn finish(mut self, published: &Published) -> Tally {
+        for stream in &mut self.streams {
+            stream.shut_down(true, Phase::Shut);
+        }
+        self.ledger.settle(published)
+    }
+
+    /// Carries out the commands; what was published when the last one came.
+    fn take_inbox(&mut self) -> Option<Arc<Published>> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Open(pace)) => self.open_all(pace),
+                Ok(Command::CutAndOpen { abruptly, pace }) => {
+                    self.cut_all(abruptly);
+                    self.open_all(pace);
+                }
+                Ok(Command::Finish(published)) => return Some(published),
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(Arc::default()),
+            }
+        }
+    }
+
+    fn cut_all(&mut self, abruptly: bool) {
+        self.ledger.tally.openings = Histogram::default();
+        for stream in &mut self.streams {
+            self.turn.live -= i64::from(stream.phase == Phase::Live);
+            stream.shut_down(abruptly, Phase::Shut);
+        }
+    }
+
+    fn open_all(&mut self, pace: Pace) {
+        self.board.connecting();
+        let shut =
+            self.streams.iter().enumerate().filter(|(_, stream)| stream.phase == Phase::Shut);
+        self.openings.begin(shut.map(|(number, _)| number), pace, clock::now());
+    }
+
+    fn open_some(&mut self) {
+        for _ in 0..OPEN_PER_TURN {
+            let Some(number) = self.openings.next(clock::now()) else { return };
+            self.open(number);
+        }
+    }
+
+    fn open(&mut self, number: usize) {
+        let index = self.users.start as usize + number;
+        let opened = self.target.endpoint.connect(index, self.total).and_then(|socket| {
+            let stream = &mut self.streams[number];
+            let token = Token(number);
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token, interest)?;
+            stream.begin(socket, clock::now());
+            Ok(())
+        });
+        match opened {
+            Ok(()) => self.ask(number),
+            Err(error) => self.broken(number, &error),
+        }
+    }
+
+    /// Sends the request if the connection is there. On loopback it mostly is, at once.
+    fn ask(&mut self, number: usize) {
+        let user = self.users.start as usize + number;
+        let stream = &mut self.streams[number];
+        self.target.stream_request(&mut self.request, user, stream.cursor.id());
+        if let Err(error) = stream.ask(&self.request) {
+            self.broken(number, &error);
+        }
+    }
+
+    #[inline]
+    fn ready(&mut self, event: &Event) {
+        let number = event.token().0;
+        if self.streams[number].phase == Phase::Connecting
+            && (event.is_writable() || event.is_error())
+        {
+            self.ask(number);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(number, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    #[inline]
+    fn read(&mut self, number: usize, to_the_end: bool) {
+        loop {
+            match self.streams[number].read(&mut self.buffer) {
+                Ok(None) => return,
+                Ok(Some(0)) => return self.broken(number, &io::ErrorKind::UnexpectedEof.into()),
+                Ok(Some(length)) => {
+                    if !self.hear(number, length) || (length < READ && !to_the_end) {
+                        return;
+                    }
+                }
+                Err(error) => return self.broken(number, &error),
+            }
+        }
+    }
+
+    /// Reads the stream's bytes in the buffer. False when the stream is over.
+    #[inline]
+    fn hear(&mut self, number: usize, length: usize) -> bool {
+        self.turn.bytes += length as u64;
+        let Stream { phase, reader, cursor, began, .. } = &mut self.streams[number];
+        let was_opening = *phase != Phase::Live;
+        let (ledger, turn) = (&mut self.ledger, &mut self.turn);
+        let (began, now) = (*began, clock::now());
+        let mut hearing =
+            Hearing { stream: number, phase, cursor, ledger, turn, began, now, farewell: None };
+        let read = reader.feed(&self.buffer[..length], &mut |item| hearing.hear(item));
+        let farewell = hearing.farewell;
+        if was_opening && *phase == Phase::Live {
+            self.openings.done();
+        }
+        match (read, farewell) {
+            (Ok(()), None) => return true,
+            (Ok(()), Some(farewell)) => self.broken(number, &io::Error::other(farewell)),
+            (Err(WireFault::Status(status)), _) => self.refused(number, status),
+            (Err(fault), _) => self.hopeless(number, &fault),
+        }
+        false
+    }
+
+    /// A stream that breaks while it opens is tried again; one that was live is not: the scenarios
+    /// count that.
+    fn broken(&mut self, number: usize, error: &io::Error) {
+        let stream = &mut self.streams[number];
+        match stream.phase {
+            Phase::Live => {
+                self.turn.live -= 1;
+                self.ledger.tally.ended += 1;
+                stream.shut_down(true, Phase::Ended);
+            }
+            Phase::Ended => return,
+            Phase::Shut | Phase::Connecting | Phase::Asked => {
+                stream.shut_down(true, Phase::Shut);
+                self.turn.retries += 1;
+                self.openings.again(number, clock::now());
+                // A unix listener says in this way that its backlog is full.
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    return;
+                }
+            }
+        }
+        self.board.note(false, || format!("stream {number}: {error}"));
+    }
+
+    /// 429 and 503 pass; other refusals do not.
+    fn refused(&mut self, number: usize, status: u16) {
+        if matches!(status, 429 | 503) {
+            self.broken(number, &io::Error::other(format!("refused with {status}")));
+        } else {
+            self.hopeless(number, &WireFault::Status(status));
+        }
+    }
+
+    fn hopeless(&mut self, number: usize, fault: &WireFault) {
+        let stream = &mut self.streams[number];
+        if stream.opening() {
+            self.openings.done();
+        } else {
+            self.turn.live -= 1;
+        }
+        self.ledger.tally.ended += 1;
+        stream.shut_down(true, Phase::Ended);
+        self.board.note(true, || format!("stream {number}: {fault}"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a run could not be brought to its end. Losses are no failure of the run: they are figures of
+//! its report.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::wire::WireFault;
+
+/// Ends a scenario; the message is for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
+    /// `--time-limit` is over.
+    #[error("the time limit is over (--time-limit)")]
+    TimeLimit,
+    /// A socket, file or process call of our own failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server's program is not there.
+    #[error("there is no server at {} (build it, or name one with --server, or attach with --url)", .0.display())]
+    NoServer(PathBuf),
+    /// The server did not say where it listens.
+    #[error("the server did not start: {reason}\n{output}")]
+    NotStarted {
+        /// What was missing.
+        reason: &'static str,
+        /// The last lines that it printed.
+        output: String,
+    },
+    /// The streams did not all open in time.
+    #[error("only {live} of {wanted} streams opened (limit {seconds} s); first fault: {fault}")]
+    NotOpen {
+        /// Streams that opened.
+        live: usize,
+        /// Streams that should be.
+        wanted: usize,
+        /// How long it would have been waited.
+        seconds: u64,
+        /// The first thing that went wrong, if any.
+        fault: String,
+    },
+    /// A broadcast did not reach every stream in time.
+    #[error("{missing} of {wanted} deliveries are missing after {seconds} s; first fault: {fault}")]
+    Undelivered {
+        /// Deliveries that did not come.
+        missing: u64,
+        /// Deliveries that were due.
+        wanted: u64,
+        /// How long it was waited since the last one.
+        seconds: u64,
+        /// The first thing that went wrong, if any.
+        fault: String,
+    },
+    /// The server refused to publish.
+    #[error("publishing was refused with {status}: {body}")]
+    Refused {
+        /// The answer's status.
+        status: u16,
+        /// The answer's body, as text.
+        body: String,
+    },
+    /// The server's bytes are not what HTTP or SSE allow.
+    #[error("the server answered garbage: {0}")]
+    Wire(#[from] WireFault),
+    /// The arguments contradict each other.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// `/proc` does not have it (any more).
+    #[error("cannot measure process {pid}: {source}")]
+    Unmeasurable {
+        /// The process.
+        pid: i32,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Names what was tried when an I/O call fails.
+pub(crate) trait While<T> {
+    /// Turns the I/O error into a [`Failure`].
+    fn while_(self, what: &'static str) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> While<T> for Result<T, E> {
+    fn while_(self, what: &'static str) -> Result<T, Failure> {
+        self.map_err(|source| Failure::Io { what, source: source.into() })
+    }
+}
