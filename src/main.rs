@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,15 +17,13 @@ use rill::hub::{self, Hub};
 use rill::log::{self, EventLog};
 use rill::reactor::{self, ticks};
 use rill::topic::Topics;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 /// The user of the token that `--dev` prints: the one of the reference documents.
 const DEMO_TOKEN: &str = "dGVzdDEyMzp0ZXN0dXNlcjp0ZXN0QGV4YW1wbGUuY29tOnVzZXIsYWRtaW4=";
-/// Time for requests under way to be answered after the streams are gone.
-const LAST_ANSWERS: Duration = Duration::from_millis(200);
-
 /// Whatever keeps the server from starting; its text is for the operator.
 type Failure = Box<dyn std::error::Error>;
 
@@ -59,7 +57,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(run(config, &hub));
     // No handler is left that could still publish when the log closes.
-    runtime.shutdown_timeout(LAST_ANSWERS);
+    drop(runtime);
     hub.stop();
     tracing::info!("ended");
     served
@@ -70,16 +68,9 @@ async fn run(config: &Config, hub: &Arc<Hub>) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let server = Server::new(http_settings(config), Arc::clone(hub));
     let (end, ended) = watch::channel(false);
-    for address in &config.listen {
-        let address = match address {
-            config::Listen::Tcp(address) => Address::Tcp(*address),
-            config::Listen::Unix(path) => Address::Unix(path.clone()),
-        };
-        let listener = Listener::bind(&address)
-            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        announce(config, &listener);
-        tokio::spawn(Arc::clone(&server).serve(listener, ended.clone()));
-    }
+    let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    listeners.iter().for_each(|listener| announce(config, listener.address()));
+    let acceptor = server.listen(listeners, Handle::current(), ended)?;
     let tending = Arc::clone(hub);
     tokio::spawn(async move { tending.tend().await });
     warn_of_locked_doors(config);
@@ -87,10 +78,21 @@ async fn run(config: &Config, hub: &Arc<Hub>) -> Result<(), Failure> {
         _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
     }
-    hub.drain(Instant::now() + config.drain_timeout).await;
-    // Whoever receives it may be gone already.
+    let until = Instant::now() + config.drain_timeout;
+    hub.drain(until).await;
+    acceptor.stop();
+    // Every connection holds a receiver until its last answer is out.
     let _ = end.send(true);
+    let _ = tokio::time::timeout_at(until.into(), end.closed()).await;
     Ok(())
+}
+
+fn bind(address: &config::Listen) -> Result<Listener, Failure> {
+    let address = match address {
+        config::Listen::Tcp(address) => Address::Tcp(*address),
+        config::Listen::Unix(path) => Address::Unix(path.clone()),
+    };
+    Listener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
 /// Log lines go to standard error, so that what `--dev` prints can be piped.
@@ -108,20 +110,18 @@ fn start_logging(config: &Config) -> Result<(), Failure> {
 }
 
 /// Says on standard output where the server is, and under `--dev` what to do with it.
-fn announce(config: &Config, listener: &Listener) {
-    let url = listener.url();
-    println!("listening on {url}");
-    if !config.dev || !url.starts_with("http") {
-        return;
-    }
+fn announce(config: &Config, address: &Address) {
+    println!("listening on {address}");
+    tracing::info!("listening on {address}");
+    let (true, Address::Tcp(_)) = (config.dev, address) else { return };
     println!(
         r#"
 Demo token (user test123, roles user and admin):
   {DEMO_TOKEN}
 Listen, publish, look:
-  curl -N '{url}/notifications/stream?token={DEMO_TOKEN}'
-  curl -X POST {url}/notifications/send -H 'Authorization: Bearer {DEMO_TOKEN}' -H 'Content-Type: application/json' -d '{{"title":"Hello","message":"Hello World!","broadcast":true}}'
-  curl {url}/system/status
+  curl -N '{address}/notifications/stream?token={DEMO_TOKEN}'
+  curl -X POST {address}/notifications/send -H 'Authorization: Bearer {DEMO_TOKEN}' -H 'Content-Type: application/json' -d '{{"title":"Hello","message":"Hello World!","broadcast":true}}'
+  curl {address}/system/status
 "#
     );
 }

@@ -11,6 +11,7 @@
 use super::gate::{Answer, AnswerBody, Arrival, Gate, Progress};
 use super::head::Head;
 pub(crate) use super::head::HeadRefusal;
+use super::linger::{send, send_and_linger};
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -22,11 +23,10 @@ use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{pending, poll_fn};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -35,12 +35,6 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 /// How long a peer may leave its answer untouched before it is taken for dead; answers are small,
 /// so a living peer needs a fraction of it.
 const ANSWER_STALL: Duration = Duration::from_secs(30);
-/// How long a closing connection stays open for a peer that still sends. Closed at once, the
-/// kernel would answer those bytes with RST, and the peer could lose the answer unread.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much of what such a peer sends is read; then TCP's window stops it, and it has the rest of
-/// [`LINGER`] to read its answer.
-const LINGER_BYTES: usize = 1024 * 1024;
 /// The most that hyper reads or writes at once: room for any head that the gate lets through, and
 /// a body of 256 KiB in a few reads.
 const BUFFER: usize = 64 * 1024;
@@ -79,13 +73,28 @@ pub(crate) trait Serve: Sync {
 }
 
 /// The one chance of a request to take its connection over.
-pub(crate) struct Handoff<T>(Arc<Mutex<Option<T>>>);
+pub(crate) struct Handoff<T>(Arc<Mutex<Option<Takeover<T>>>>);
+
+/// What a request wants with its connection.
+enum Takeover<T> {
+    /// The socket, for good.
+    Seat(T),
+    /// To answer with these bytes.
+    Say(Bytes),
+}
 
 impl<T> Handoff<T> {
+    /// Answers with a head that hyper would not write, and no body; never returns. To be awaited in
+    /// [`Serve::serve`] itself.
+    pub(crate) async fn say(self, head: Bytes) -> ! {
+        *self.0.lock() = Some(Takeover::Say(head));
+        pending().await
+    }
+
     /// Hands the socket over together with `seat`, without an answer; never returns. To be awaited
     /// in [`Serve::serve`] itself, because nothing else tells the driver to look.
     pub(crate) async fn seat(self, seat: T) -> ! {
-        *self.0.lock() = Some(seat);
+        *self.0.lock() = Some(Takeover::Seat(seat));
         pending().await
     }
 }
@@ -221,6 +230,12 @@ enum Exchange<I, T> {
     Broken(Ending),
 }
 
+impl<I, T> Exchange<I, T> {
+    fn answered(gate: Gate<I>, closing: bool) -> Self {
+        if closing { Exchange::Last(gate) } else { Exchange::Answered(gate) }
+    }
+}
+
 /// Lets hyper and the service have the request for which the gate is open.
 async fn exchange<I, S>(
     gate: Gate<I>,
@@ -248,7 +263,9 @@ where
             match (now.stalled, now.answer) {
                 // Also a seat waits until all that was written has left.
                 (Some(since), _) => return stall.poll(since, cx).map(|()| Turn::Stalled),
-                (None, Answer::Awaited) => return seat.lock().take().map_or(Poll::Pending, seated),
+                (None, Answer::Awaited) => {
+                    return seat.lock().take().map_or(Poll::Pending, taken_over);
+                }
                 // hyper may rest without a flush; each poll of it ends with one.
                 (None, Answer::Given) => {}
                 (None, Answer::Flushed) => return Poll::Ready(Turn::Answered),
@@ -257,30 +274,36 @@ where
     })
     .await;
     let closing = progress.lock().closing;
-    turn.leads_to(connection.into_parts().io.into_inner(), closing)
+    turn.leads_to(connection.into_parts().io.into_inner(), closing).await
 }
 
 /// How hyper's part of an exchange ended.
 enum Turn<T> {
     Answered,
-    Seated(T),
+    TakenOver(Takeover<T>),
     Done(hyper::Result<()>),
     Stalled,
 }
 
-fn seated<T>(seat: T) -> Poll<Turn<T>> {
-    Poll::Ready(Turn::Seated(seat))
+fn taken_over<T>(takeover: Takeover<T>) -> Poll<Turn<T>> {
+    Poll::Ready(Turn::TakenOver(takeover))
 }
 
 impl<T> Turn<T> {
-    fn leads_to<I>(self, gate: Gate<I>, closing: bool) -> Exchange<I, T>
+    async fn leads_to<I>(self, mut gate: Gate<I>, closing: bool) -> Exchange<I, T>
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
         match self {
-            Turn::Seated(seat) => Exchange::Seated(gate, seat),
-            Turn::Answered if closing => Exchange::Last(gate),
-            Turn::Answered => Exchange::Answered(gate),
+            Turn::TakenOver(Takeover::Seat(seat)) => Exchange::Seated(gate, seat),
+            Turn::TakenOver(Takeover::Say(bytes)) => {
+                match timeout(ANSWER_STALL, send(&mut gate, &bytes)).await {
+                    Ok(Ok(())) => Exchange::answered(gate, closing),
+                    Ok(Err(_)) => Exchange::Broken(Ending::Peer),
+                    Err(_) => Exchange::Broken(Ending::Stalled),
+                }
+            }
+            Turn::Answered => Exchange::answered(gate, closing),
             Turn::Done(Ok(())) => Exchange::Last(gate),
             // hyper's own refusal of a request that it cannot parse.
             Turn::Done(Err(_)) if gate.is_finished() => Exchange::Last(gate),
@@ -356,51 +379,6 @@ impl Stall {
         }
         timer.as_mut().poll(cx)
     }
-}
-
-/// Sends what is left to say, closes our side, and gives the peer time to read it.
-async fn send_and_linger<I>(gate: &mut Gate<I>, farewell: &[u8])
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-{
-    let closing = async {
-        send(gate, farewell).await?;
-        poll_fn(|cx| Pin::new(&mut *gate).poll_shutdown(cx)).await?;
-        discard(gate).await
-    };
-    // Whether it worked changes nothing any more: the socket is dropped next.
-    drop(timeout(LINGER, closing).await);
-}
-
-async fn send<I>(gate: &mut Gate<I>, mut bytes: &[u8]) -> io::Result<()>
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-{
-    poll_fn(|cx| {
-        while !bytes.is_empty() {
-            let sent = ready!(Pin::new(&mut *gate).poll_write(cx, bytes))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            bytes = &bytes[sent..];
-        }
-        Pin::new(&mut *gate).poll_flush(cx)
-    })
-    .await
-}
-
-async fn discard<I>(gate: &mut Gate<I>) -> io::Result<()>
-where
-    I: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut read = 0;
-    while read < LINGER_BYTES {
-        match poll_fn(|cx| gate.poll_discard(cx)).await? {
-            0 => return Ok(()),
-            length => read += length,
-        }
-    }
-    pending().await
 }
 
 #[cfg(test)]

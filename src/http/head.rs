@@ -94,6 +94,7 @@ fn check_size(request: &Request<'_, '_>, length: usize) -> Result<(), HeadRefusa
 
 fn weigh(request: &Request<'_, '_>, length: usize) -> Result<Head, HeadRefusal> {
     let body = framing(request)?;
+    check_target(request)?;
     check_host(request)?;
     check_expect(request)?;
     Ok(Head {
@@ -102,6 +103,14 @@ fn weigh(request: &Request<'_, '_>, length: usize) -> Result<Head, HeadRefusal> 
         persistent: is_persistent(request),
         safe: matches!(request.method, Some("GET" | "HEAD")),
     })
+}
+
+/// A fragment is never sent (RFC 9110, 4.2.5), and hyper would cut it off without a word.
+fn check_target(request: &Request<'_, '_>) -> Result<(), HeadRefusal> {
+    match request.path.is_some_and(|target| target.contains('#')) {
+        true => Err(bad("The request target has a fragment.")),
+        false => Ok(()),
+    }
 }
 
 /// The values of every line of a field, in order.

@@ -6,12 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{self, Context};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use mio::event::Source;
+use mio::net::{TcpListener, UnixListener};
+use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::reactor::{Peer, UNACKNOWLEDGED};
 
@@ -37,80 +43,178 @@ pub enum Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Tcp(address) => write!(f, "http://{address}"),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
 /// A listening socket.
-pub enum Listener {
-    /// For clients from anywhere.
+pub struct Listener {
+    socket: Listening,
+    /// Where it can be reached; a unix socket's path is removed in the end.
+    address: Address,
+}
+
+enum Listening {
     Tcp(TcpListener),
-    /// For a proxy on the same machine. The path is removed in the end.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener),
 }
 
 impl Listener {
     /// Begins to listen.
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
-            Address::Tcp(address) => Ok(Listener::Tcp(TcpListener::from_std(tcp(*address)?)?)),
+            Address::Tcp(wanted) => {
+                let socket = TcpListener::from_std(tcp(*wanted)?.into());
+                let address = Address::Tcp(socket.local_addr()?);
+                Ok(Listener { socket: Listening::Tcp(socket), address })
+            }
             Address::Unix(path) => {
-                let listener = UnixListener::from_std(unix(path)?)?;
-                Ok(Listener::Unix(listener, path.clone()))
+                let socket = UnixListener::from_std(unix(path)?.into());
+                Ok(Listener { socket: Listening::Unix(socket), address: address.clone() })
             }
         }
     }
 
     /// Where it can be reached.
-    pub fn url(&self) -> String {
-        match self {
-            Listener::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => format!("http://{address}"),
-                Err(error) => error.to_string(),
-            },
-            Listener::Unix(_, path) => format!("unix:{}", path.display()),
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn accept(&self) -> io::Result<Newcomer> {
+        match &self.socket {
+            Listening::Tcp(socket) => {
+                socket.accept().map(|(stream, peer)| Newcomer::Tcp(stream.into(), peer.ip()))
+            }
+            Listening::Unix(socket) => {
+                socket.accept().map(|(stream, _)| Newcomer::Unix(stream.into()))
+            }
         }
     }
 
-    /// Takes the next connection. Without descriptors it waits until there are some: the connection
-    /// stays with the kernel.
-    pub async fn accept(&self) -> (Accepted, Option<IpAddr>) {
-        loop {
-            let accepted = match self {
-                Listener::Tcp(listener) => listener
-                    .accept()
-                    .await
-                    .map(|(stream, peer)| (Accepted::Tcp(stream), Some(peer.ip().to_canonical()))),
-                Listener::Unix(listener, _) => {
-                    listener.accept().await.map(|(stream, _)| (Accepted::Unix(stream), None))
-                }
-            };
-            match accepted {
-                Ok(accepted) => return accepted,
-                // The peer was gone before it was taken.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    tracing::warn!(%error, "no connection can be taken for a moment");
-                    tokio::time::sleep(BACK_OFF).await;
-                }
-            }
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Listening::Tcp(socket) => socket,
+            Listening::Unix(socket) => socket,
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Listener::Unix(_, path) = self {
+        if let Address::Unix(path) = &self.address {
             // Somebody may have removed it already.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
+/// Takes connections from listeners, in a thread of its own.
+pub struct Acceptor {
+    thread: JoinHandle<()>,
+    ended: Arc<AtomicBool>,
+    bell: Waker,
+}
+
+impl Acceptor {
+    /// Gives each connection to `greet`.
+    ///
+    /// Among thousands of tasks that want to answer, one that takes connections would have its turn
+    /// too late, and the kernel's queue would overflow; a thread gets its turn from the kernel.
+    pub fn start(
+        mut listeners: Vec<Listener>,
+        greet: impl Fn(Newcomer) + Send + 'static,
+    ) -> io::Result<Acceptor> {
+        let poll = Poll::new()?;
+        let bell = Waker::new(poll.registry(), Token(listeners.len()))?;
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            poll.registry().register(listener.source(), Token(number), Interest::READABLE)?;
+        }
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let thread = thread::Builder::new()
+            .name("rill-accept".into())
+            .spawn(move || accept_all(poll, &listeners, &end, greet))?;
+        Ok(Acceptor { thread, ended, bell })
+    }
+
+    /// Takes no more connections and closes the listeners.
+    pub fn stop(self) {
+        self.ended.store(true, Ordering::Release);
+        // If the bell is broken, the thread ends with the process.
+        if self.bell.wake().is_ok() && self.thread.join().is_err() {
+            tracing::error!("the thread that takes connections had failed before it was stopped");
+        }
+    }
+}
+
+fn accept_all(
+    mut poll: Poll,
+    listeners: &[Listener],
+    ended: &AtomicBool,
+    greet: impl Fn(Newcomer),
+) {
+    let mut events = Events::with_capacity(listeners.len() + 1);
+    while !ended.load(Ordering::Acquire) {
+        if let Err(error) = poll.poll(&mut events, None)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return tracing::error!(%error, "no connections can be taken any more");
+        }
+        for event in &events {
+            if let Some(listener) = listeners.get(event.token().0) {
+                accept_waiting(listener, ended, &greet);
+            }
+        }
+    }
+}
+
+/// Takes all connections that wait. Without descriptors it tries again until there are some: the
+/// connections stay with the kernel.
+fn accept_waiting(listener: &Listener, ended: &AtomicBool, greet: &impl Fn(Newcomer)) {
+    while !ended.load(Ordering::Acquire) {
+        match listener.accept() {
+            Ok(newcomer) => greet(newcomer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // The peer was gone before it was taken.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken for a moment");
+                thread::sleep(BACK_OFF);
+            }
+        }
+    }
+}
+
+/// A connection that was just taken, and that nobody waits on yet.
+pub enum Newcomer {
+    /// From this address.
+    Tcp(std::net::TcpStream, IpAddr),
+    /// From this machine.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Newcomer {
+    /// The peer's address; none on a unix socket.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Newcomer::Tcp(_, address) => Some(address.to_canonical()),
+            Newcomer::Unix(_) => None,
+        }
+    }
+
+    /// The socket, for the runtime that this is called on.
+    pub fn into_socket(self) -> io::Result<Accepted> {
+        match self {
+            Newcomer::Tcp(stream, _) => TcpStream::from_std(stream).map(Accepted::Tcp),
+            Newcomer::Unix(stream) => UnixStream::from_std(stream).map(Accepted::Unix),
+        }
+    }
+}
+
 /// Options are set here once: what is accepted inherits them.
-fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn tcp(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -123,16 +227,16 @@ fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
-fn unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+fn unix(path: &Path) -> io::Result<Socket> {
     remove_left_over(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// A process that was killed leaves its socket behind. One that somebody listens on is not touched,
@@ -175,7 +279,7 @@ impl AsyncRead for Accepted {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    ) -> task::Poll<io::Result<()>> {
         match self.get_mut() {
             Accepted::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Accepted::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -188,19 +292,19 @@ impl AsyncWrite for Accepted {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> task::Poll<io::Result<usize>> {
         match self.get_mut() {
             Accepted::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Accepted::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> task::Poll<io::Result<()>> {
         // Sockets keep nothing back.
-        Poll::Ready(Ok(()))
+        task::Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> task::Poll<io::Result<()>> {
         match self.get_mut() {
             Accepted::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Accepted::Unix(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -8,6 +8,7 @@ pub mod body;
 mod drive;
 mod gate;
 mod head;
+mod linger;
 pub mod listen;
 pub mod problem;
 mod publish;
@@ -15,6 +16,7 @@ pub mod query;
 mod router;
 mod stream;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::event::Payload;
@@ -31,7 +34,7 @@ use crate::hub::{Hub, Refused};
 
 use body::Bodies;
 use drive::{Handoff, HeadRefusal, Outcome, Serve, Timeouts, drive};
-use listen::{Accepted, Listener};
+use listen::{Acceptor, Listener, Newcomer};
 use problem::Problem;
 use query::Query;
 use router::{Endpoint, Stream, Verb, route};
@@ -80,26 +83,27 @@ impl Server {
         Arc::new(Server { settings, hub, bodies: Bodies::new(settings.body) })
     }
 
-    /// Takes connections and drives each in a task of its own. When `end` turns true, connections
-    /// end with their current answer, and this returns.
-    pub async fn serve(self: Arc<Self>, listener: Listener, mut end: watch::Receiver<bool>) {
-        loop {
-            let (socket, address) = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = end.wait_for(|end| *end) => return,
-            };
-            tokio::spawn(Arc::clone(&self).connection(socket, address, end.clone()));
-        }
+    /// Takes connections and drives each in a task of `runtime`. When `end` turns true, connections
+    /// end with their current answer.
+    pub fn listen(
+        self: &Arc<Self>,
+        listeners: Vec<Listener>,
+        runtime: Handle,
+        end: watch::Receiver<bool>,
+    ) -> io::Result<Acceptor> {
+        let server = Arc::clone(self);
+        Acceptor::start(listeners, move |newcomer| {
+            runtime.spawn(Arc::clone(&server).connection(newcomer, end.clone()));
+        })
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        socket: Accepted,
-        address: Option<IpAddr>,
-        end: watch::Receiver<bool>,
-    ) {
+    async fn connection(self: Arc<Self>, newcomer: Newcomer, end: watch::Receiver<bool>) {
         let Settings { head_timeout: head, keep_alive, .. } = self.settings;
-        let visitor = Visitor { server: &self, address };
+        let visitor = Visitor { server: &self, address: newcomer.address() };
+        let socket = match newcomer.into_socket() {
+            Ok(socket) => socket,
+            Err(error) => return tracing::error!(%error, "a connection cannot be driven"),
+        };
         match drive(socket, &Timeouts { head, keep_alive }, &visitor, end).await {
             Outcome::HandedOff { socket, seat: Departure { admitted, framing, opening } } => {
                 match socket.into_peer() {
@@ -126,6 +130,7 @@ impl Serve for Visitor<'_> {
         match self.respond(request).await {
             Ok(Reply::Answer(answer)) => open_to_pages(answer),
             Ok(Reply::Stream(departure)) => handoff.seat(*departure).await,
+            Ok(Reply::Head(head)) => handoff.say(head).await,
             Err(problem) => open_to_pages(problem.answer()),
         }
     }
@@ -144,6 +149,8 @@ impl Serve for Visitor<'_> {
 enum Reply {
     Answer(Answer),
     Stream(Box<Departure>),
+    /// Of a stream, without one.
+    Head(Bytes),
 }
 
 impl Visitor<'_> {
@@ -178,7 +185,7 @@ impl Visitor<'_> {
         let Settings { auth, retry_streams, .. } = &self.server.settings;
         let wanted = Wanted::read(stream, auth, request.headers(), query, self.address)?;
         if verb == Verb::Head {
-            return Ok(Reply::Answer(stream::head_only(request.version())));
+            return Ok(Reply::Head(stream::head_only(request.version())));
         }
         match self.server.admit(wanted, request.version()).await {
             Ok(departure) => Ok(Reply::Stream(Box::new(departure))),

@@ -151,10 +151,7 @@ impl Server {
     ) -> Result<Departure, Problem> {
         let Wanted { request, user, requested, stream } = wanted;
         let admitted = self.hub.admit(request).await?;
-        let framing = match version {
-            Version::HTTP_10 => Framing::UntilClose,
-            _ => Framing::Chunked,
-        };
+        let framing = framing(version);
         let mut opening = head(framing).into_bytes();
         let mut blocks = self.connected(&admitted, user.as_ref());
         if let Resume::Gap(reason) = admitted.resume {
@@ -222,28 +219,26 @@ fn head(framing: Framing) -> String {
     head
 }
 
-/// The answer to HEAD: what GET would begin with, and no stream.
-pub(super) fn head_only(version: Version) -> Answer {
-    let mut answer = Response::new(Full::default());
-    put(answer.headers_mut(), &HEAD);
-    if version != Version::HTTP_10 {
-        put(answer.headers_mut(), &CHUNKED);
+/// The answer to HEAD: what GET would begin with. hyper would leave out that GET is chunked.
+pub(super) fn head_only(version: Version) -> Bytes {
+    head(framing(version)).into()
+}
+
+fn framing(version: Version) -> Framing {
+    match version {
+        Version::HTTP_10 => Framing::UntilClose,
+        _ => Framing::Chunked,
     }
-    answer
 }
 
 /// The answer to a refusal that passes, in the form that lets an EventSource come back by itself.
 pub(super) fn come_back() -> Answer {
     let retry = rand::random_range(RETRY_REFUSED);
     let mut answer = Response::new(Full::new(Bytes::from(format!("retry: {retry}\n\n"))));
-    put(answer.headers_mut(), &HEAD);
-    answer
-}
-
-fn put(headers: &mut HeaderMap, lines: &[(&'static str, &'static str)]) {
-    for (name, value) in lines {
-        headers.insert(*name, HeaderValue::from_static(value));
+    for (name, value) in HEAD {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    answer
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Ring {
         Ring::new(log, floor, frames.into(), Some(RECENT_BYTES))
     }
 
-    fn new(
+    pub(crate) fn new(
         log: Extent,
         floor: Position,
         frames: VecDeque<Arc<Frame>>,
@@ -146,7 +146,7 @@ impl Ring {
     }
 
     /// Shows new frames, which must come in order.
-    pub(super) fn push(&self, frames: Vec<Arc<Frame>>) {
+    pub(crate) fn push(&self, frames: Vec<Arc<Frame>>) {
         // Gathered under the lock and dropped after it: a frame's end takes the lock of the topics.
         let mut evicted = Vec::new();
         let mut recent = self.recent.write();
@@ -165,7 +165,7 @@ impl Ring {
     }
 
     /// Forgets everything up to a position: the log no longer has it.
-    pub(super) fn cut(&self, upto: Position) {
+    pub(crate) fn cut(&self, upto: Position) {
         let mut evicted = Vec::new();
         let mut recent = self.recent.write();
         while recent.frames.front().is_some_and(|frame| frame.position() <= upto) {
