@@ -1,0 +1,158 @@
+//! Starting: settings from file, environment and flags, and starts that are refused with a reason.
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Output};
+
+use support::*;
+
+/// What it said, wherever it said it.
+fn said(output: &Output) -> String {
+    (String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout)).into_owned()
+}
+
+#[track_caller]
+fn assert_refused(setup: &Setup, reasons: &[&str]) {
+    let output = setup.output();
+    let said = said(&output);
+    assert!(output.status.code().is_some_and(|code| code != 0), "{output:?}");
+    for reason in reasons {
+        assert!(said.contains(reason), "no {reason:?} in {said}");
+    }
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+fn with_file(toml: &str) -> Setup {
+    let setup = rill();
+    let file = setup.path("rill.toml");
+    fs::write(&file, toml).expect("a file");
+    setup.flags(&["--config", file.to_str().expect("a path that is text")])
+}
+
+/// The place may be written as rustc or as toml writes it.
+#[track_caller]
+fn assert_refused_at(toml: &str, line: u32, column: u32, key: &str) {
+    let setup = with_file(toml);
+    assert_refused(&setup, &[key]);
+    let said = said(&setup.output());
+    let places = [format!("line {line}, column {column}"), format!(":{line}:{column}")];
+    assert!(places.iter().any(|place| said.contains(place)), "{places:?} in {said}");
+}
+
+#[test]
+fn keys_that_are_unknown_are_refused_with_their_place() {
+    assert_refused_at("heartbeat = \"20s\"\nmax_lagg = \"1s\"\n", 2, 1, "max_lagg");
+    assert_refused_at("\n[log]\n  retention = 5\n", 3, 3, "retention");
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    assert_refused(&with_file("heartbeat = \"often\"\n"), &["heartbeat"]);
+    assert_refused(&with_file("heartbeat = \n"), &["rill.toml"]);
+    assert_refused(&rill().flags(&["--heartbeat", "often"]), &["heartbeat", "often"]);
+    assert_refused(&rill().env("RILL_HEARTBEAT_MODE", "loud"), &["loud"]);
+    assert_refused(&rill().env("RILL_LOG_RETENTION_COUNT", "many"), &["many"]);
+    assert_refused(&rill().flags(&["--log", "paper"]), &["paper"]);
+    assert_refused(&rill().flags(&["--config", "/no/such/rill.toml"]), &["/no/such/rill.toml"]);
+}
+
+#[test]
+fn variables_that_are_unknown_are_refused() {
+    assert_refused(&rill().env("RILL_MAX_LAGG", "1s"), &["RILL_MAX_LAGG"]);
+    assert_refused(
+        &rill().env("RILL_LOG", "memory").env("RILL_LOG_RETENTION", "1s"),
+        &["RILL_LOG_RETENTION"],
+    );
+}
+
+#[test]
+fn flags_win_over_variables_and_those_over_the_file() {
+    let file = || {
+        with_file("heartbeat = \"11s\"\nmax_connections_per_user = 1\n\n[log]\nreplay_limit = 5\n")
+    };
+    let interval = |setup: Setup| {
+        let stream = setup.start().stream("/notifications/stream", DEMO);
+        stream.connected.json()["heartbeatInterval"].clone()
+    };
+    assert_eq!(interval(file()), 11_000);
+    assert_eq!(interval(file().env("RILL_HEARTBEAT", "12s")), 12_000);
+    assert_eq!(
+        interval(file().env("RILL_HEARTBEAT", "12s").flags(&["--heartbeat", "13s"])),
+        13_000
+    );
+    let server = file().start();
+    let _only = server.stream("/notifications/stream", DEMO);
+    server.send(&get("/notifications/stream").bearer(DEMO)).assert_problem(429);
+}
+
+#[test]
+fn dev_listens_on_loopback_alone() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        assert_refused(&rill().listen(address), &[address]);
+        assert_refused(&rill().listen("127.0.0.1:0").listen(address), &[address]);
+    }
+    rill().listen("127.0.0.2:0").start();
+}
+
+#[test]
+fn without_dev_any_address_will_do() {
+    rill().without_dev().listen("0.0.0.0:0").start();
+}
+
+#[test]
+fn more_connections_than_descriptors_are_refused_naming_both() {
+    let with =
+        |connections: &str| rill().descriptors(2000).flags(&["--max-connections", connections]);
+    let setup = with("1745");
+    assert_refused(&setup, &["1745"]);
+    let said = said(&setup.output());
+    assert!(said.contains("1744") || said.contains("2000"), "{said}");
+    with("1744").start();
+}
+
+#[test]
+fn an_address_in_use_is_refused() {
+    let server = Server::start();
+    let address = server.address().to_string();
+    assert_refused(&rill().listen(&address), &[&address]);
+}
+
+#[test]
+fn a_unix_socket_that_nobody_listens_on_any_more_is_no_obstacle() {
+    let server = rill().listen_unix().start();
+    let server = server.crash().start();
+    Peer::unix(server.unix_path()).exchange(&get("/healthz")).assert_status(200);
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rill")).args(args).output().expect("the binary runs")
+}
+
+#[test]
+fn help_names_the_flags() {
+    let output = run(&["--help"]);
+    assert!(output.status.success() && said(&output).contains("serve"), "{output:?}");
+    let output = run(&["serve", "--help"]);
+    assert!(output.status.success(), "{output:?}");
+    for flag in [
+        "--config",
+        "--dev",
+        "--listen",
+        "--data-dir",
+        "--log",
+        "--max-connections",
+        "--max-connections-per-user",
+        "--heartbeat",
+        "--idle-timeout",
+        "--shards",
+    ] {
+        assert!(said(&output).contains(flag), "no {flag} in {}", said(&output));
+    }
+}
+
+#[test]
+fn flags_that_are_unknown_are_refused() {
+    assert_refused(&rill().flags(&["--max-lagg", "1s"]), &["--max-lagg"]);
+    assert!(!run(&["sevre"]).status.success());
+}
