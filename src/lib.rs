@@ -32,3 +32,4 @@ pub mod json;
 pub mod log;
 pub mod reactor;
 pub mod topic;
+mod vital;

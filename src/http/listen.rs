@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::reactor::{Peer, UNACKNOWLEDGED};
+use crate::vital;
 
 /// Connections that the kernel keeps until they are taken. The usual 128 overflow when clients come
 /// back together, and each overflow costs a client seconds.
@@ -133,9 +134,8 @@ impl Acceptor {
         }
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
-        let thread = thread::Builder::new()
-            .name("rill-accept".into())
-            .spawn(move || accept_all(poll, &listeners, &end, greet))?;
+        let thread =
+            vital::spawn("rill-accept", move || accept_all(poll, &listeners, &end, greet))?;
         Ok(Acceptor { thread, ended, bell })
     }
 

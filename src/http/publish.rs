@@ -27,7 +27,7 @@ impl Server {
     ) -> Result<Answer, Problem> {
         let caller = auth::identify(&self.settings.auth, request.headers(), query)?
             .ok_or_else(|| Problem::unauthorized(false))?;
-        let (headers, path) = (request.headers().clone(), request.uri().path().to_owned());
+        let headers = request.headers().clone();
         let body = self.bodies.read(request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
@@ -45,7 +45,7 @@ impl Server {
                 None
             }
             false => {
-                let once = once(&headers, &caller.user, &path, &body.bytes)?;
+                let once = once(&headers, &caller.user, endpoint.path(), &body.bytes)?;
                 Some(self.hub.publish(event, once).await?)
             }
         };

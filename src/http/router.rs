@@ -23,29 +23,64 @@ pub enum Endpoint {
 /// The streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// `/notifications/stream`
+    /// Notifications to a user and to all.
     Notifications,
-    /// `/realtime/stream`
+    /// Updates of entities.
     Realtime,
-    /// `/chat/stream`
+    /// Chat rooms.
     Chat,
-    /// `/system/status/stream`
+    /// How the server is.
     SystemStatus,
+}
+
+impl Stream {
+    const ALL: [Stream; 4] =
+        [Stream::Notifications, Stream::Realtime, Stream::Chat, Stream::SystemStatus];
+
+    fn path(self) -> &'static str {
+        match self {
+            Stream::Notifications => "/notifications/stream",
+            Stream::Realtime => "/realtime/stream",
+            Stream::Chat => "/chat/stream",
+            Stream::SystemStatus => "/system/status/stream",
+        }
+    }
 }
 
 /// The ways to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publish {
-    /// `/notifications/send`
+    /// To one user, several or all.
     Notification,
-    /// `/realtime/update`
+    /// What happened to an entity.
     RealtimeUpdate,
-    /// `/chat/send`
+    /// To a room.
     ChatMessage,
-    /// `/chat/typing`
+    /// That somebody writes in a room.
     ChatTyping,
-    /// `/system/maintenance`
+    /// What operators announce.
     Maintenance,
+}
+
+impl Publish {
+    const ALL: [Publish; 5] = [
+        Publish::Notification,
+        Publish::RealtimeUpdate,
+        Publish::ChatMessage,
+        Publish::ChatTyping,
+        Publish::Maintenance,
+    ];
+
+    /// Its path, however the request had escaped it.
+    pub fn path(self) -> &'static str {
+        match self {
+            Publish::Notification => "/notifications/send",
+            Publish::RealtimeUpdate => "/realtime/update",
+            Publish::ChatMessage => "/chat/send",
+            Publish::ChatTyping => "/chat/typing",
+            Publish::Maintenance => "/system/maintenance",
+        }
+    }
 }
 
 /// What a request wants of an endpoint.
@@ -62,21 +97,15 @@ pub enum Verb {
 impl Endpoint {
     /// The endpoint of a path that is already plain.
     fn at(path: &str) -> Option<Endpoint> {
-        Some(match path {
-            "/notifications/stream" => Endpoint::Stream(Stream::Notifications),
-            "/realtime/stream" => Endpoint::Stream(Stream::Realtime),
-            "/chat/stream" => Endpoint::Stream(Stream::Chat),
-            "/system/status/stream" => Endpoint::Stream(Stream::SystemStatus),
-            "/notifications/send" => Endpoint::Publish(Publish::Notification),
-            "/realtime/update" => Endpoint::Publish(Publish::RealtimeUpdate),
-            "/chat/send" => Endpoint::Publish(Publish::ChatMessage),
-            "/chat/typing" => Endpoint::Publish(Publish::ChatTyping),
-            "/system/maintenance" => Endpoint::Publish(Publish::Maintenance),
-            "/system/status" => Endpoint::SystemStatus,
-            "/healthz" => Endpoint::Health,
-            "/readyz" => Endpoint::Ready,
-            _ => return None,
-        })
+        match path {
+            "/system/status" => return Some(Endpoint::SystemStatus),
+            "/healthz" => return Some(Endpoint::Health),
+            "/readyz" => return Some(Endpoint::Ready),
+            _ => {}
+        }
+        let stream = Stream::ALL.into_iter().find(|stream| stream.path() == path);
+        let publish = Publish::ALL.into_iter().find(|publish| publish.path() == path);
+        stream.map(Endpoint::Stream).or(publish.map(Endpoint::Publish))
     }
 
     /// The methods, as `Allow` lists them.

@@ -300,8 +300,12 @@ impl Hub {
     pub async fn drain(&self, until: Instant) {
         self.draining.store(true, Ordering::Relaxed);
         self.reactor.drain(until);
-        while self.reactor.connections() > 0 && Instant::now() < until {
+        loop {
+            // Before the first look the shards must have had a turn, with what was on its way.
             tokio::time::sleep(DRAIN_LOOK).await;
+            if self.reactor.connections() == 0 || Instant::now() >= until {
+                return;
+            }
         }
     }
 

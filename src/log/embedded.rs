@@ -70,6 +70,8 @@ impl Embedded {
         let path = directory.join("rill.redb");
         let in_database = |error| OpenError::Database(directory.to_owned(), Box::new(error));
         let database = open_database(&path).map_err(in_database)?;
+        // Until the directory is on the disk too, the file may be lost with the power.
+        File::open(directory).and_then(|files| files.sync_all()).map_err(in_directory)?;
         let (start, next) = prepare(&database).map_err(in_database)?;
         let shared = Embedded { path, database: RwLock::new(Some(database)), _lock: lock };
         Ok((Journal { shared: Arc::new(shared), next, head: start.extent.head }, start))

@@ -2,7 +2,7 @@
 //!
 //! It mints the position of an event, makes the event as durable as promised, and only then shows
 //! it: in the [`Ring`], which every shard reads, and after that in the answer to its publisher. What
-//! has left the ring is read back from the store, page by page, through [`Readers`].
+//! has left the ring is read back from the store, page by page, by a small pool of readers.
 
 mod embedded;
 mod memory;
@@ -237,3 +237,6 @@ impl EventLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use super::embedded::Embedded;
 use crate::cursor::{Epoch, Position};
 use crate::frame::Frame;
 use crate::topic::{Held, TopicSet, Topics};
+use crate::vital;
 
 /// Two: one long scan does not hold up everyone else, and a disk gains little from more.
 const THREADS: usize = 2;
@@ -72,9 +73,7 @@ impl Readers {
         for number in 0..THREADS {
             let reader = Reader { store: Arc::clone(&store), topics: Arc::clone(&topics), epoch };
             let jobs = Arc::clone(&received);
-            thread::Builder::new()
-                .name(format!("rill-reader-{number}"))
-                .spawn(move || reader.run(&jobs))?;
+            vital::spawn(format!("rill-reader-{number}"), move || reader.run(&jobs))?;
         }
         Ok(Readers { jobs })
     }

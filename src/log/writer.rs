@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
@@ -18,6 +18,7 @@ use crate::cursor::{Epoch, Position};
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::topic::Topics;
+use crate::vital;
 
 /// How long an idempotency key is remembered.
 pub(super) const ONCE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -163,7 +164,7 @@ impl<S: Store> Writer<S> {
             sync_at: None,
             trim_at: Instant::now(),
         };
-        thread::Builder::new().name("rill-log".into()).spawn(move || writer.run(&commands))
+        vital::spawn("rill-log", move || writer.run(&commands))
     }
 
     fn run(mut self, commands: &Receiver<Command>) {

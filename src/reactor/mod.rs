@@ -1,6 +1,6 @@
 //! The reactor: one thread for each core, each with a shard of the connections.
 //!
-//! A [`Shard`](shard::Shard) is the pure core; [`thread`] puts a poll, an inbox and a clock around
+//! A [`Shard`](shard::Shard) is the pure core; `thread.rs` puts a poll, an inbox and a clock around
 //! it; [`Reactor`] is the door. Nothing inside a shard is shared: other threads leave commands in its
 //! inbox and ring its bell.
 
@@ -243,3 +243,6 @@ impl<G: Guard> Reactor<G> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

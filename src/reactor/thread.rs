@@ -14,6 +14,7 @@ use super::wheel::{TICK_MILLISECONDS, Tick};
 use super::{CloseReason, Guard, Key, Moment, Peer, Seat, Settings};
 use crate::frame::Ephemeral;
 use crate::log::{EventLog, Page, PageError};
+use crate::vital;
 
 /// The bell's token; a connection's has a slot number in its upper half, which never gets there.
 const BELL: Token = Token(usize::MAX);
@@ -75,7 +76,8 @@ impl<G> Inbox<G> {
 
     /// Everything that was left until now. Whoever rings after this is heard in the next turn.
     fn take(&self) -> Vec<Command<G>> {
-        self.rung.store(false, Ordering::Release);
+        // A swap and not a store: it also makes what was shown before the bell was rung be seen.
+        self.rung.swap(false, Ordering::AcqRel);
         self.ephemeral.store(0, Ordering::Relaxed);
         std::mem::take(&mut self.commands.lock())
     }
@@ -104,9 +106,7 @@ pub(super) fn start<G: Guard>(
         ticked: 0,
         drain: None,
     };
-    let thread = std::thread::Builder::new()
-        .name(format!("rill-shard-{number}"))
-        .spawn(move || turner.run())?;
+    let thread = vital::spawn(format!("rill-shard-{number}"), move || turner.run())?;
     Ok((inbox, thread))
 }
 

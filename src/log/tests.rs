@@ -1,0 +1,1 @@
+//! The log, from what a publisher and a reader see of it.

@@ -1,0 +1,11 @@
+//! What the peers of a shard see, with scripted sockets and the clock in hand.
+
+mod behind;
+mod closing;
+mod delivery;
+mod ending;
+mod heartbeat;
+mod kit;
+mod pages;
+mod replay;
+mod scripts;

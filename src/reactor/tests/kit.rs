@@ -1,0 +1,483 @@
+//! The kit: sockets that do what a test says, and a shard with a ring, a clock and the peers around
+//! it.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use crate::cursor::{Epoch, Position};
+use crate::event::{Event, Name, Payload};
+use crate::frame::{Ephemeral, Frame, Framing};
+use crate::log::{Extent, Page, PageError, Ring};
+use crate::reactor::shard::{Effect, Shard};
+use crate::reactor::wheel::Tick;
+use crate::reactor::{
+    CloseReason, ConnectionId, Guard, Key, Limits, Moment, Seat, Settings, Socket,
+};
+use crate::topic::{Held, Topic, Topics};
+
+/// What every stream gets first; its own bytes matter only to `http`.
+pub(super) const OPENING: &str = "[opening]";
+/// The contract's defaults: 30 s, 5 min and 60 s.
+pub(super) const LIMITS: Limits = Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
+
+/// What a socket does with one write.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Take {
+    All,
+    Bytes(usize),
+    Nothing,
+    Interrupted,
+    Broken,
+}
+
+/// What one read finds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Says {
+    Something,
+    Interrupted,
+    Fin,
+    Reset,
+    /// Something, for ever.
+    Endless,
+}
+
+/// Both ends of a connection, and what they did.
+pub(super) struct Line {
+    /// The next writes; when they are used up, `otherwise`.
+    pub(super) script: VecDeque<Take>,
+    pub(super) otherwise: Take,
+    pub(super) says: VecDeque<Says>,
+    pub(super) got: Vec<u8>,
+    /// Writes that took something.
+    pub(super) writes: usize,
+    pub(super) reads: usize,
+    /// The server said that nothing follows, this often.
+    pub(super) finished: usize,
+    pub(super) finish_fails: bool,
+    /// The server let go of its end.
+    pub(super) closed: bool,
+    pub(super) told_behind: bool,
+}
+
+/// The server's end.
+pub(super) struct End(Rc<RefCell<Line>>);
+
+impl Socket for End {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut line = self.0.borrow_mut();
+        line.reads += 1;
+        match line.says.pop_front() {
+            None => Err(ErrorKind::WouldBlock.into()),
+            Some(Says::Fin) => Ok(0),
+            Some(Says::Reset) => Err(ErrorKind::ConnectionReset.into()),
+            Some(Says::Interrupted) => Err(ErrorKind::Interrupted.into()),
+            Some(Says::Something) => Ok(7),
+            Some(Says::Endless) => {
+                line.says.push_front(Says::Endless);
+                Ok(buffer.len())
+            }
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut line = self.0.borrow_mut();
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let otherwise = line.otherwise;
+        let taken = match line.script.pop_front().unwrap_or(otherwise) {
+            Take::All => offered,
+            Take::Bytes(bytes) => bytes.min(offered),
+            Take::Nothing => return Err(ErrorKind::WouldBlock.into()),
+            Take::Interrupted => return Err(ErrorKind::Interrupted.into()),
+            Take::Broken => return Err(ErrorKind::BrokenPipe.into()),
+        };
+        line.writes += usize::from(taken > 0);
+        line.got.extend(slices.iter().flat_map(|slice| slice.iter()).take(taken));
+        Ok(taken)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let mut line = self.0.borrow_mut();
+        line.finished += 1;
+        if line.finish_fails { Err(ErrorKind::NotConnected.into()) } else { Ok(()) }
+    }
+
+    fn set_behind(&mut self, behind: bool) {
+        self.0.borrow_mut().told_behind = behind;
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.borrow_mut().closed = true;
+    }
+}
+
+/// What a stream occupies, seen from the hub.
+#[derive(Default)]
+pub(super) struct Permit {
+    taken_by_another: AtomicBool,
+    given_back: AtomicUsize,
+}
+
+/// The guard of a permit.
+pub(super) struct Place(Arc<Permit>);
+
+impl Guard for Place {
+    fn seated(&self, _: Key) -> bool {
+        !self.0.taken_by_another.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.given_back.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Who comes in, and how.
+pub(super) struct Visitor {
+    rooms: &'static str,
+    start: Option<Position>,
+    framing: Framing,
+    script: Vec<Take>,
+    otherwise: Take,
+    replaced: bool,
+}
+
+/// A stream of these rooms that begins at the head and takes everything.
+pub(super) fn to(rooms: &'static str) -> Visitor {
+    let (framing, script, otherwise) = (Framing::Chunked, Vec::new(), Take::All);
+    Visitor { rooms, start: None, framing, script, otherwise, replaced: false }
+}
+
+impl Visitor {
+    pub(super) fn after(self, start: Position) -> Visitor {
+        Visitor { start: Some(start), ..self }
+    }
+
+    pub(super) fn framed(self, framing: Framing) -> Visitor {
+        Visitor { framing, ..self }
+    }
+
+    pub(super) fn scripted(self, script: &[Take]) -> Visitor {
+        Visitor { script: script.to_vec(), ..self }
+    }
+
+    pub(super) fn blocked(self) -> Visitor {
+        Visitor { otherwise: Take::Nothing, ..self }
+    }
+
+    pub(super) fn replaced(self) -> Visitor {
+        Visitor { replaced: true, ..self }
+    }
+}
+
+/// The client's side of a seated stream.
+pub(super) struct Peer {
+    pub(super) key: Key,
+    pub(super) framing: Framing,
+    line: Rc<RefCell<Line>>,
+    permit: Arc<Permit>,
+}
+
+impl Peer {
+    pub(super) fn line(&self) -> RefMut<'_, Line> {
+        self.line.borrow_mut()
+    }
+
+    /// What came since the last call.
+    pub(super) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.line().got)).expect("text")
+    }
+
+    /// How the next writes go; after them the socket is full.
+    pub(super) fn then_blocks(&self, script: &[Take]) {
+        self.line().script = script.to_vec().into();
+        self.line().otherwise = Take::Nothing;
+    }
+
+    /// The socket takes everything from now on.
+    pub(super) fn opens(&self) {
+        self.line().script.clear();
+        self.line().otherwise = Take::All;
+    }
+
+    pub(super) fn says(&self, says: &[Says]) {
+        self.line().says.extend(says);
+    }
+
+    /// How often its place was given back.
+    pub(super) fn given_back(&self) -> usize {
+        self.permit.given_back.load(Ordering::Relaxed)
+    }
+
+    /// The server's end is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.line().closed
+    }
+}
+
+/// A shard and what is around it.
+pub(super) struct House {
+    pub(super) shard: Shard<End, Place>,
+    pub(super) ring: Arc<Ring>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) tick: Tick,
+    /// All that was ever published: what a store would have.
+    pub(super) kept: Vec<Arc<Frame>>,
+    /// Whose writability is watched.
+    pub(super) watched: Vec<Key>,
+    /// Pages that were asked for and have not come.
+    pub(super) fetches: Vec<Fetch>,
+    seated: u64,
+}
+
+/// One page that a connection waits for.
+pub(super) struct Fetch {
+    pub(super) key: Key,
+    pub(super) after: Position,
+    pub(super) topics: Held,
+}
+
+pub(super) const EPOCH: u32 = 10;
+
+/// The place of the n-th event; the log begins at the 0-th.
+pub(super) fn place(number: usize) -> Position {
+    Position::new(1_000 + number as u64, 0).expect("in range")
+}
+
+impl House {
+    pub(super) fn new() -> House {
+        House::with(LIMITS, true, None)
+    }
+
+    pub(super) fn limited(limits: Limits) -> House {
+        House::with(limits, true, None)
+    }
+
+    /// The ring keeps about this many bytes, so that what is older has to come from the store.
+    pub(super) fn with_ring_of(bytes: usize) -> House {
+        House::with(LIMITS, true, Some(bytes))
+    }
+
+    pub(super) fn with(
+        limits: Limits,
+        heartbeat_carries_id: bool,
+        ring_bytes: Option<usize>,
+    ) -> House {
+        let extent = Extent { floor: place(0), head: place(0) };
+        let ring = Arc::new(Ring::new(extent, place(0), VecDeque::new(), ring_bytes));
+        let settings = Settings { limits, heartbeat_carries_id };
+        House {
+            shard: Shard::new(settings, Epoch::from_bits(EPOCH), Arc::clone(&ring), 0),
+            ring,
+            topics: Arc::default(),
+            tick: 0,
+            kept: Vec::new(),
+            watched: Vec::new(),
+            fetches: Vec::new(),
+            seated: 0,
+        }
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment { tick: self.tick, wall: SystemTime::UNIX_EPOCH + Duration::from_secs(5) }
+    }
+
+    pub(super) fn seat(&mut self, visitor: Visitor) -> Peer {
+        let (now, start) = (self.now(), visitor.start.unwrap_or(self.ring.extent().head));
+        let line = Rc::new(RefCell::new(Line {
+            script: visitor.script.into(),
+            otherwise: visitor.otherwise,
+            says: VecDeque::new(),
+            got: Vec::new(),
+            writes: 0,
+            reads: 0,
+            finished: 0,
+            finish_fails: false,
+            closed: false,
+            told_behind: false,
+        }));
+        let permit = Arc::<Permit>::default();
+        permit.taken_by_another.store(visitor.replaced, Ordering::Relaxed);
+        self.seated += 1;
+        // As the thread does it: the shard must have got as far as the stream.
+        self.shard.reach(start, now);
+        let key = self.shard.next_key();
+        let seat = Seat {
+            socket: End(Rc::clone(&line)),
+            id: ConnectionId(self.seated),
+            topics: self.topics.subscribe(&topics(visitor.rooms)),
+            guard: Place(Arc::clone(&permit)),
+            start,
+            framing: visitor.framing,
+            opening: OPENING.as_bytes().into(),
+        };
+        self.shard.seat(seat, now);
+        self.note_effects();
+        Peer { key, framing: visitor.framing, line, permit }
+    }
+
+    /// Publishes to rooms; the shard has not looked yet.
+    pub(super) fn publish(&mut self, rooms: &str, text: &str) -> Arc<Frame> {
+        let event = message(rooms, text);
+        let topics = self.topics.hold(&event.topics);
+        let position = place(self.kept.len() + 1);
+        let frame = Arc::new(Frame::encode(position, Epoch::from_bits(EPOCH), &event, topics));
+        self.kept.push(Arc::clone(&frame));
+        self.ring.push(vec![Arc::clone(&frame)]);
+        frame
+    }
+
+    /// Publishes numbered events of about this size.
+    pub(super) fn publish_many(&mut self, rooms: &str, count: usize, bytes: usize) {
+        for number in 0..count {
+            self.publish(rooms, &format!("{number:0>bytes$}"));
+        }
+    }
+
+    /// Sends an event that is not kept, and tells its bytes in a chunk.
+    pub(super) fn ephemeral(&mut self, rooms: &str, text: &str) -> String {
+        let event = message(rooms, text);
+        let ephemeral = Ephemeral::encode(&event, self.topics.hold(&event.topics));
+        let bytes = String::from_utf8_lossy(ephemeral.bytes(Framing::Chunked)).into_owned();
+        let now = self.now();
+        self.shard.deliver_ephemeral(&Arc::new(ephemeral), now);
+        self.note_effects();
+        bytes
+    }
+
+    /// The shard reads a batch from the ring.
+    pub(super) fn turn(&mut self) -> bool {
+        let now = self.now();
+        let more = self.shard.advance(now);
+        self.note_effects();
+        more
+    }
+
+    /// Connections with much to do go on.
+    pub(super) fn go_on(&mut self) -> bool {
+        let now = self.now();
+        let more = self.shard.resume_unfinished(now);
+        self.note_effects();
+        more
+    }
+
+    /// Time passes.
+    pub(super) fn wait(&mut self, ticks: Tick) {
+        self.tick += ticks;
+        let now = self.now();
+        self.shard.tick(now);
+        self.note_effects();
+    }
+
+    /// The peer has read something, and its socket, which is watched, takes bytes again.
+    pub(super) fn writable(&mut self, peer: &Peer) {
+        assert!(self.watches(peer), "nobody would tell the shard of this");
+        let now = self.now();
+        self.shard.writable(peer.key, now);
+        self.note_effects();
+    }
+
+    pub(super) fn watches(&self, peer: &Peer) -> bool {
+        self.watched.contains(&peer.key)
+    }
+
+    pub(super) fn close(&mut self, peer: &Peer, reason: CloseReason) {
+        let now = self.now();
+        self.shard.close(peer.key, reason, now);
+        self.note_effects();
+    }
+
+    /// The answer to the oldest fetch: the next `records` events of the store, those that match.
+    pub(super) fn answer_fetch(&mut self, records: usize) {
+        let Fetch { key, after, topics } = self.fetches.remove(0);
+        let looked_at: Vec<_> =
+            self.kept.iter().filter(|frame| frame.position() > after).take(records).collect();
+        let upto = looked_at.last().map_or(after, |frame| frame.position());
+        let matching = |frame: &&&Arc<Frame>| frame.topics().meets(topics.set());
+        let frames = looked_at.iter().filter(matching).map(|frame| Arc::clone(frame)).collect();
+        self.page(key, Ok(Page { frames, upto }));
+    }
+
+    pub(super) fn page(&mut self, key: Key, page: Result<Page, PageError>) {
+        let now = self.now();
+        self.shard.page(key, page, now);
+        self.note_effects();
+    }
+
+    fn note_effects(&mut self) {
+        for effect in self.shard.take_effects() {
+            match effect {
+                Effect::Watch(key, writable) => {
+                    self.watched.retain(|watched| *watched != key);
+                    self.watched.extend(writable.then_some(key));
+                }
+                Effect::Fetch { key, after, topics } => {
+                    self.fetches.push(Fetch { key, after, topics });
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn topics(rooms: &str) -> Vec<Topic> {
+    rooms.split(' ').map(|room| Topic::room(&Name::new(room).expect("a name"))).collect()
+}
+
+fn message(rooms: &str, text: &str) -> Event {
+    let payload = Payload::object().text("message", Some(text)).finish();
+    Event::new(topics(rooms), "message", payload)
+}
+
+/// The bytes of these frames for an HTTP/1.1 peer.
+pub(super) fn chunks<'a>(frames: impl IntoIterator<Item = &'a Arc<Frame>>) -> String {
+    framed(Framing::Chunked, frames)
+}
+
+/// The bytes of these frames.
+pub(super) fn framed<'a>(
+    framing: Framing,
+    frames: impl IntoIterator<Item = &'a Arc<Frame>>,
+) -> String {
+    let bytes: Vec<u8> =
+        frames.into_iter().flat_map(|frame| frame.bytes(framing)).copied().collect();
+    String::from_utf8(bytes).expect("text")
+}
+
+/// A chunk, written down once more so that the encoder does not judge itself.
+pub(super) fn chunk(body: &str) -> String {
+    format!("{:x}\r\n{body}\r\n", body.len())
+}
+
+/// The heartbeat at the n-th event.
+pub(super) fn heartbeat(number: usize) -> String {
+    let id = place(number).milliseconds();
+    chunk(&format!("id: {id}-0.0000000a\nevent: heartbeat\ndata: {{}}\n\n"))
+}
+
+/// The block that tells why a stream ends.
+pub(super) fn disconnected(reason: &str, message: &str) -> String {
+    format!(
+        "event: disconnected\ndata: {{\"reason\":\"{reason}\",\"message\":\"{message}\",\
+         \"timestamp\":\"1970-01-01T00:00:05.000Z\"}}\n\n"
+    )
+}
+
+/// The end of a chunked stream.
+pub(super) fn last_words(block: &str) -> String {
+    format!("{}0\r\n\r\n", chunk(block))
+}
+
+pub(super) fn slow_consumer() -> String {
+    last_words(&disconnected("slow_consumer", "The connection was too far behind"))
+}
+
+pub(super) fn idle_timeout() -> String {
+    last_words(&disconnected("idle_timeout", "The connection took no data for too long"))
+}
