@@ -37,11 +37,11 @@ const RESERVED_DESCRIPTORS: u64 = 256;
 /// The settings of a server, resolved and checked. Sizes are in bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Config {
-    /// Development: demo tokens, `/api/sse` open as admin; only ever together with loopback.
+    /// Development: demo tokens count; only ever together with loopback.
     pub dev: bool,
     /// Where to listen; never empty.
     pub listen: Vec<Listen>,
-    /// Where the log and the member lists are kept.
+    /// Where the log is kept.
     pub data_dir: PathBuf,
     /// Most streams open at once.
     pub max_connections: usize,

@@ -75,6 +75,9 @@ impl fmt::Debug for Name {
     }
 }
 
+/// What a topic takes besides its text: its places in the tables and in the frame, in bytes.
+const TOPIC_WEIGHT: usize = 64;
+
 /// One event as it was published, before the log gave it a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -87,6 +90,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// About what it takes in memory while it is kept, in bytes.
+    pub fn weight(&self) -> usize {
+        let topics = self.topics.iter().map(|topic| topic.as_str().len() + TOPIC_WEIGHT);
+        self.payload.json.len() + topics.sum::<usize>()
+    }
+
     /// An event with one of the product's own names.
     pub fn new(topics: Vec<Topic>, name: &'static str, payload: Payload) -> Event {
         Event { topics, name: Name(name.into()), payload }

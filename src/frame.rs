@@ -21,6 +21,9 @@ pub enum Framing {
     UntilClose,
 }
 
+/// What a frame has around its data, in bytes, about.
+const LINES: usize = 128;
+
 /// The chunk that ends a chunked body.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -126,6 +129,7 @@ pub struct Frame {
     position: Position,
     topics: Held,
     chunk: Chunk,
+    weight: u32,
 }
 
 impl Frame {
@@ -134,7 +138,9 @@ impl Frame {
         let cursor = Cursor { position, epoch }.to_string();
         let block = Block { id: Some(&cursor), ..Block::new(event.name.as_str()) };
         let chunk = Chunk::around(&block.with_payload(&event.payload, &cursor));
-        Frame { position, topics, chunk }
+        // The event's own weight counts the text once; the rest of the chunk is a few lines.
+        let weight = (event.weight() + size_of::<Frame>() + LINES) as u32;
+        Frame { position, topics, chunk, weight }
     }
 
     /// Where it stands in the log.
@@ -154,7 +160,7 @@ impl Frame {
 
     /// What it takes in memory, in bytes.
     pub fn footprint(&self) -> usize {
-        size_of::<Frame>() + self.chunk.bytes.len() + 4 * self.topics.set().ids().len()
+        self.weight as usize
     }
 }
 

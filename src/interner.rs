@@ -40,13 +40,13 @@ impl<T: Hash + Eq> Interner<T> {
         T: Clone,
     {
         let id = self.find(value).unwrap_or_else(|| self.insert(value.clone()));
-        self.hold_again(id);
+        self.entries[id as usize].holders += 1;
         id
     }
 
-    /// Holds once more what is held.
-    pub fn hold_again(&mut self, id: u32) {
-        self.entries[id as usize].holders += 1;
+    /// The value of a number that somebody holds.
+    pub fn get(&self, id: u32) -> Option<&T> {
+        self.entries.get(id as usize)?.value.as_ref()
     }
 
     /// How many hold it.

@@ -177,13 +177,6 @@ impl Topics {
         let streams = |id: TopicId| table.streams.get(id as usize).copied().unwrap_or(0) as usize;
         topics.iter().filter_map(|topic| table.numbers.find(topic)).map(streams).sum()
     }
-
-    /// Whether one of these topics is in a set. Topics that nobody holds are in none.
-    pub fn any_in(&self, topics: &[Topic], set: &TopicSet) -> bool {
-        let table = self.table.lock();
-        let number = |topic| table.numbers.find(topic);
-        topics.iter().filter_map(number).any(|id| set.ids().binary_search(&id).is_ok())
-    }
 }
 
 /// A set of topics that keep their numbers until this is dropped.
@@ -198,14 +191,10 @@ impl Held {
         &self.set
     }
 
-    /// The same set once more: for a read of the log that must not find, when it ends, the numbers
-    /// meaning something else.
-    pub fn share(&self) -> Held {
-        let ids = self.set.ids().to_vec();
-        let mut table = self.topics.table.lock();
-        ids.iter().for_each(|id| table.numbers.hold_again(*id));
-        drop(table);
-        Held { set: TopicSet::from_sorted(ids), topics: Arc::clone(&self.topics) }
+    /// The topics themselves, for a read of the log, which knows no numbers.
+    pub fn to_topics(&self) -> Vec<Topic> {
+        let table = self.topics.table.lock();
+        self.set.ids().iter().filter_map(|id| table.numbers.get(*id).cloned()).collect()
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         key: "dev",
         default: "false",
-        doc: "For development, on loopback alone: demo tokens count, /api/sse is open as admin",
+        doc: "For development, on loopback alone: demo tokens count",
         field: |c| Field::Switch(&mut c.dev),
     },
     Setting {
@@ -60,7 +60,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         key: "data_dir",
         default: "./data",
-        doc: "Directory in which events and member lists are kept",
+        doc: "Directory in which events are kept",
         field: |c| Field::Path(&mut c.data_dir),
     },
     Setting {

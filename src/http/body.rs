@@ -1,6 +1,5 @@
 //! A request's body: bounded in size, in time, and in what all of them take together.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +11,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::Problem;
 
-/// What all bodies that are being read or published may take together. More of them wait for their
-/// turn, each within its own time.
+/// What all large bodies that are being read or published may take together, in bytes. More of them
+/// wait for their turn.
 const MOST_IN_FLIGHT: usize = 64 << 20;
+/// Bodies up to this size, in bytes, need no turn: so nobody who holds many large ones open keeps an
+/// ordinary event from being published.
+const SMALL: usize = 8 << 10;
+/// How long a body may wait for its turn.
+const MOST_WAIT: Duration = Duration::from_secs(5);
 
 /// What an operator decides about bodies.
 #[derive(Clone, Copy, Debug)]
@@ -28,20 +32,20 @@ pub struct Limits {
 /// Reads bodies.
 pub struct Bodies {
     limits: Limits,
-    in_flight: Arc<Semaphore>,
+    in_flight: Semaphore,
 }
 
 /// A whole body and the share of memory that it holds until it is dropped.
 pub struct Whole<'a> {
     /// The bytes.
     pub bytes: Bytes,
-    _share: Vec<SemaphorePermit<'a>>,
+    _share: Option<SemaphorePermit<'a>>,
 }
 
 impl Bodies {
     /// Nothing is in flight yet.
     pub fn new(limits: Limits) -> Bodies {
-        Bodies { limits, in_flight: Arc::new(Semaphore::new(MOST_IN_FLIGHT)) }
+        Bodies { limits, in_flight: Semaphore::new(MOST_IN_FLIGHT) }
     }
 
     /// Reads the JSON body of a request, whole.
@@ -51,15 +55,31 @@ impl Bodies {
         if body.size_hint().lower() > self.limits.size as u64 {
             return Err(self.too_large());
         }
+        let share = self.take_share(&body).await?;
         let in_time = tokio::time::timeout(self.limits.time, self.gather(body)).await;
-        in_time.unwrap_or_else(|_| {
+        let bytes = in_time.unwrap_or_else(|_| {
             let detail = "The body did not come in time.";
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail).closing())
-        })
+        })?;
+        Ok(Whole { bytes, _share: share })
     }
 
-    async fn gather(&self, mut body: Incoming) -> Result<Whole<'_>, Problem> {
-        let (mut bytes, mut share) = (Vec::new(), Vec::new());
+    /// Takes a body's share at once and whole: taken bit by bit, bodies could all wait for what the
+    /// others hold.
+    async fn take_share(&self, body: &Incoming) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        let most = body.size_hint().upper().map_or(self.limits.size, |most| most as usize);
+        if most <= SMALL {
+            return Ok(None);
+        }
+        let share = self.in_flight.acquire_many(most.min(MOST_IN_FLIGHT) as u32);
+        match tokio::time::timeout(MOST_WAIT, share).await {
+            Ok(Ok(share)) => Ok(Some(share)),
+            Ok(Err(_)) | Err(_) => Err(Problem::busy().closing()),
+        }
+    }
+
+    async fn gather(&self, mut body: Incoming) -> Result<Bytes, Problem> {
+        let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let broken = |_| Problem::bad_request("The body is malformed or incomplete.").closing();
             // Trailers say nothing here.
@@ -67,11 +87,9 @@ impl Bodies {
             if bytes.len() + data.len() > self.limits.size {
                 return Err(self.too_large());
             }
-            // A semaphore that is never closed gives what is asked for; a body is far below 4 GiB.
-            share.extend(self.in_flight.acquire_many(data.len() as u32).await);
             bytes.extend_from_slice(&data);
         }
-        Ok(Whole { bytes: bytes.into(), _share: share })
+        Ok(bytes.into())
     }
 
     fn too_large(&self) -> Problem {

@@ -29,8 +29,11 @@ const BACKLOG: i32 = 4096;
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
-/// How long to take no connection when there are no descriptors: trying at once would only spin.
-const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long to take no connection when there are no descriptors: trying at once would only spin, and
+/// fill the log.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// Connections taken from one listener before the next has its turn.
+const TURN: usize = 256;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,35 +159,43 @@ fn accept_all(
     greet: impl Fn(Newcomer),
 ) {
     let mut events = Events::with_capacity(listeners.len() + 1);
+    let mut waiting = vec![false; listeners.len()];
     while !ended.load(Ordering::Acquire) {
-        if let Err(error) = poll.poll(&mut events, None)
+        // A listener that still has connections is not told of again.
+        let wait = waiting.contains(&true).then_some(Duration::ZERO);
+        if let Err(error) = poll.poll(&mut events, wait)
             && error.kind() != io::ErrorKind::Interrupted
         {
-            return tracing::error!(%error, "no connections can be taken any more");
+            panic!("no connections can be taken any more: {error}");
         }
         for event in &events {
-            if let Some(listener) = listeners.get(event.token().0) {
-                accept_waiting(listener, ended, &greet);
+            if let Some(waiting) = waiting.get_mut(event.token().0) {
+                *waiting = true;
             }
+        }
+        for (listener, waiting) in listeners.iter().zip(&mut waiting) {
+            *waiting = *waiting && accept_some(listener, &greet);
         }
     }
 }
 
-/// Takes all connections that wait. Without descriptors it tries again until there are some: the
-/// connections stay with the kernel.
-fn accept_waiting(listener: &Listener, ended: &AtomicBool, greet: &impl Fn(Newcomer)) {
-    while !ended.load(Ordering::Acquire) {
+/// Takes the next few connections, so that each listener has its turn; tells whether there may be
+/// more. Without descriptors they stay with the kernel until there are some.
+fn accept_some(listener: &Listener, greet: &impl Fn(Newcomer)) -> bool {
+    for _ in 0..TURN {
         match listener.accept() {
             Ok(newcomer) => greet(newcomer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             // The peer was gone before it was taken.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken for a moment");
                 thread::sleep(BACK_OFF);
+                return true;
             }
         }
     }
+    true
 }
 
 /// A connection that was just taken, and that nobody waits on yet.

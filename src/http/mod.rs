@@ -185,7 +185,10 @@ impl Visitor<'_> {
         let Settings { auth, retry_streams, .. } = &self.server.settings;
         let wanted = Wanted::read(stream, auth, request.headers(), query, self.address)?;
         if verb == Verb::Head {
-            return Ok(Reply::Head(stream::head_only(request.version())));
+            return match self.server.hub.is_draining() {
+                true => Err(Refused::Draining.into()),
+                false => Ok(Reply::Head(stream::head_only(request.version()))),
+            };
         }
         match self.server.admit(wanted, request.version()).await {
             Ok(departure) => Ok(Reply::Stream(Box::new(departure))),

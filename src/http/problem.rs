@@ -73,6 +73,12 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
+    /// 503, for a moment.
+    pub fn busy() -> Problem {
+        let detail = "The server has too many large requests in hand.";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_SERVER)
+    }
+
     /// 405.
     pub fn method_not_allowed(allow: &'static str) -> Problem {
         let detail = format!("This path takes {allow}.");

@@ -31,6 +31,11 @@ impl Server {
         let body = self.bodies.read(request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
+        let once = match endpoint {
+            // Not kept, so a repeat cannot be known.
+            Publish::ChatTyping => None,
+            kept => once(&headers, &caller.user, kept.path(), &body.bytes)?,
+        };
         let Draft { event, ephemeral } = match endpoint {
             Publish::Notification => api::notifications::send(&fields, &caller)?,
             Publish::RealtimeUpdate => api::realtime::update(&fields, &caller)?,
@@ -44,10 +49,7 @@ impl Server {
                 self.hub.publish_ephemeral(&event)?;
                 None
             }
-            false => {
-                let once = once(&headers, &caller.user, endpoint.path(), &body.bytes)?;
-                Some(self.hub.publish(event, once).await?)
-            }
+            false => Some(self.hub.publish(event, once).await?),
         };
         Ok(self.published(cursor, self.hub.subscribers(&topics)))
     }

@@ -68,8 +68,8 @@ impl Wanted {
         address: Option<IpAddr>,
     ) -> Result<Wanted, Problem> {
         let caller = auth::identify(settings, headers, query)?;
-        let owner = auth::stream_owner(settings, caller, query)?;
-        if owner.is_none() && stream != Stream::SystemStatus {
+        let named = query.all("userId").next().is_some();
+        if caller.is_none() && !named && stream != Stream::SystemStatus {
             return Err(Problem::unauthorized(false));
         }
         if !accepts_events(headers) {
@@ -78,13 +78,17 @@ impl Wanted {
         }
         let client = query.name("client")?;
         let room = if stream == Stream::Chat { query.name("room")? } else { None };
-        let topics = match (stream, &owner) {
-            (Stream::Notifications, Some(owner)) => api::notifications::topics(&owner.user),
-            (Stream::Notifications, None) => Vec::new(),
-            (Stream::Realtime, _) => api::realtime::topics(query)?,
-            (Stream::Chat, _) => api::chat::topics(room.as_ref()),
-            (Stream::SystemStatus, _) => api::system::topics(),
+        let mut topics = match stream {
+            // Its user's, who is known further down.
+            Stream::Notifications => Vec::new(),
+            Stream::Realtime => api::realtime::topics(query)?,
+            Stream::Chat => api::chat::topics(room.as_ref()),
+            Stream::SystemStatus => api::system::topics(),
         };
+        let owner = auth::stream_owner(settings, caller, query)?;
+        if let (Stream::Notifications, Some(owner)) = (stream, &owner) {
+            topics = api::notifications::topics(&owner.user);
+        }
         let (requested, cursor) = requested(headers, query);
         let user = owner.as_ref().map(|owner| owner.user.clone());
         let request = Request {

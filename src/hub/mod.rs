@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::cursor::{Cursor, Requested};
@@ -47,17 +48,19 @@ pub struct Hub {
     settings: Settings,
     log: Arc<EventLog>,
     topics: Arc<Topics>,
-    reactor: Reactor<Stay>,
+    reactor: Reactor<Occupancy>,
     admission: Arc<Admission>,
     clients: Arc<Clients>,
     presence: Arc<Presence>,
+    /// Held from a change of presence until it is told, so that a room hears of them in order.
+    announcing: Mutex<()>,
     meter: Meter,
     draining: AtomicBool,
     next_connection: AtomicU64,
 }
 
 /// What a stream occupies; dropped when it begins to close.
-pub struct Stay {
+pub struct Occupancy {
     place: Place,
     /// Boxed, because only streams of a chat room have one.
     _attendance: Option<Box<Attendance>>,
@@ -68,7 +71,7 @@ enum Place {
     OfClient(Box<ClaimedPlace>),
 }
 
-impl Guard for Stay {
+impl Guard for Occupancy {
     fn seated(&self, key: Key) -> bool {
         match &self.place {
             Place::Own(_) => true,
@@ -111,7 +114,7 @@ pub struct Admitted {
     pub resume: Resume,
     shard: ShardNumber,
     topics: Subscription,
-    stay: Stay,
+    stay: Occupancy,
 }
 
 /// Why a stream or an event is not taken.
@@ -147,6 +150,7 @@ impl Hub {
             reactor,
             clients: Arc::default(),
             presence: Arc::default(),
+            announcing: Mutex::new(()),
             meter: Meter::start(),
             draining: AtomicBool::new(false),
             // Not from zero, so that a number seen before a restart is not seen again after it.
@@ -203,6 +207,10 @@ impl Hub {
         };
         let topics = self.topics.subscribe(&request.topics);
         let (start, resume) = self.find_start(request.requested, &topics).await;
+        // Finding the start may have taken a while.
+        if self.is_draining() {
+            return Err(Refused::Draining);
+        }
         let attendance = request.enters.map(|enters| Box::new(self.enter(enters)));
         Ok(Admitted {
             id: ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed)),
@@ -210,7 +218,7 @@ impl Hub {
             resume,
             shard,
             topics,
-            stay: Stay { place, _attendance: attendance },
+            stay: Occupancy { place, _attendance: attendance },
         })
     }
 
@@ -226,7 +234,7 @@ impl Hub {
         let mut position = planned;
         if planned < extent.head {
             let limit = self.settings.replay_limit;
-            match self.log.newest(planned, topics.topics().share(), limit).await {
+            match self.log.newest(planned, topics.topics(), limit).await {
                 Ok(newest) => position = newest,
                 // The replay itself then finds out what is wrong, and says so in the stream.
                 Err(error) => tracing::warn!(%error, "what a stream missed cannot be counted"),
@@ -242,6 +250,7 @@ impl Hub {
     fn enter(&self, enters: Enters) -> Attendance {
         let Enters { room, user, username } = enters;
         let attendee = Attendee { room, user };
+        let _in_order = self.announcing.lock();
         let (attendance, joined) = self.presence.join(attendee.clone(), &username);
         if joined {
             self.tell(&attendance_event("user-joined", &attendee, &username));
@@ -280,13 +289,15 @@ impl Hub {
                         self.tell(&self.status_event());
                     }
                 }
-                departed = self.presence.departed() => {
-                    for Departed { attendee, username } in departed {
-                        let event = attendance_event("user-left", &attendee, &username);
-                        self.tell(&event);
-                    }
-                }
+                () = self.presence.somebody_departs() => self.announce_departed(),
             }
+        }
+    }
+
+    fn announce_departed(&self) {
+        let _in_order = self.announcing.lock();
+        for Departed { attendee, username } in self.presence.take_departed(Instant::now()) {
+            self.tell(&attendance_event("user-left", &attendee, &username));
         }
     }
 
@@ -303,7 +314,8 @@ impl Hub {
         loop {
             // Before the first look the shards must have had a turn, with what was on its way.
             tokio::time::sleep(DRAIN_LOOK).await;
-            if self.reactor.connections() == 0 || Instant::now() >= until {
+            let streams = self.admission.streams() + self.reactor.connections();
+            if streams == 0 || Instant::now() >= until {
                 return;
             }
         }

@@ -60,8 +60,7 @@ impl Rooms {
         }
     }
 
-    /// Those whose grace is over, and when to look again.
-    fn departed(&mut self, now: Instant) -> (Vec<Departed>, Option<Instant>) {
+    fn departed(&mut self, now: Instant) -> Vec<Departed> {
         let mut departed = Vec::new();
         while let Some((_, attendee, departure)) =
             self.leaving.pop_front_if(|(until, _, _)| *until <= now)
@@ -75,7 +74,7 @@ impl Rooms {
                 departed.push(Departed { attendee, username: attending.username });
             }
         }
-        (departed, self.leaving.front().map(|(until, _, _)| *until))
+        departed
     }
 }
 
@@ -102,19 +101,21 @@ impl Presence {
         (Attendance { presence: Arc::clone(self), attendee }, joined)
     }
 
-    /// Waits until somebody has left.
-    pub async fn departed(&self) -> Vec<Departed> {
+    /// Waits until the grace of somebody who left is over; he may be back by then.
+    pub async fn somebody_departs(&self) {
         loop {
-            let (departed, next) = self.rooms.lock().departed(Instant::now());
-            if !departed.is_empty() {
-                return departed;
-            }
+            let next = self.rooms.lock().leaving.front().map(|(until, _, _)| *until);
             match next {
                 // Nobody who leaves later is due earlier.
-                Some(next) => tokio::time::sleep_until(next.into()).await,
+                Some(next) => return tokio::time::sleep_until(next.into()).await,
                 None => self.somebody_leaves.notified().await,
             }
         }
+    }
+
+    /// Those whose grace is over.
+    pub fn take_departed(&self, now: Instant) -> Vec<Departed> {
+        self.rooms.lock().departed(now)
     }
 }
 
@@ -146,12 +147,11 @@ mod tests {
         assert!(rooms.join(&attendee("a"), "Ann"));
         assert!(!rooms.join(&attendee("a"), "Ann"));
         rooms.leave(&attendee("a"), start);
-        assert_eq!(rooms.departed(start + GRACE), (vec![], None));
+        assert_eq!(rooms.departed(start + GRACE), []);
         rooms.leave(&attendee("a"), start);
-        assert_eq!(rooms.departed(start), (vec![], Some(start + GRACE)));
-        let (departed, next) = rooms.departed(start + GRACE);
-        assert_eq!(departed.len(), 1);
-        assert_eq!((&*departed[0].username, next), ("Ann", None));
+        assert_eq!(rooms.departed(start), []);
+        let departed = rooms.departed(start + GRACE);
+        assert_eq!((departed.len(), &*departed[0].username), (1, "Ann"));
         assert!(rooms.join(&attendee("a"), "Ann"));
     }
 
@@ -163,7 +163,7 @@ mod tests {
         assert!(!rooms.join(&attendee("a"), "Ann"));
         let later = start + GRACE / 2;
         rooms.leave(&attendee("a"), later);
-        assert_eq!(rooms.departed(start + GRACE), (vec![], Some(later + GRACE)));
-        assert_eq!(rooms.departed(later + GRACE).0.len(), 1);
+        assert_eq!(rooms.departed(start + GRACE), []);
+        assert_eq!(rooms.departed(later + GRACE).len(), 1);
     }
 }

@@ -29,7 +29,7 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn answered(&self, key: &[u8; 32]) -> Result<Option<Answered>, StoreError> {
+    fn answered(&mut self, key: &[u8; 32]) -> Result<Option<Answered>, StoreError> {
         Ok(self.once.get(key).copied())
     }
 
@@ -52,6 +52,6 @@ impl Store for Memory {
         while let Some((_, key)) = self.by_age.pop_front_if(|(used, _)| *used < keys_before) {
             self.once.remove(&key);
         }
-        Ok(self.ring.beyond(retention, now).map_or(Trimmed::Nothing, Trimmed::Wholly))
+        Ok(Trimmed { upto: self.ring.beyond(retention, now), more: false })
     }
 }

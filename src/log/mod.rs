@@ -6,9 +6,11 @@
 
 mod embedded;
 mod memory;
+mod pages;
 mod readers;
 mod record;
 mod ring;
+mod trim;
 mod writer;
 
 use std::future::Future;
@@ -24,7 +26,7 @@ use tokio::sync::oneshot;
 
 use crate::cursor::{Cursor, Epoch, Position};
 use crate::event::Event;
-use crate::topic::{Held, Topics};
+use crate::topic::{Held, Topic, Topics};
 
 use embedded::Embedded;
 use memory::Memory;
@@ -204,7 +206,7 @@ impl EventLog {
     pub fn page(
         &self,
         after: Position,
-        topics: Held,
+        topics: Vec<Topic>,
         deliver: impl FnOnce(Result<Page, PageError>) + Send + 'static,
     ) {
         match &self.readers {
@@ -219,12 +221,12 @@ impl EventLog {
     pub async fn newest(
         &self,
         after: Position,
-        topics: Held,
+        topics: &Held,
         limit: usize,
     ) -> Result<Position, PageError> {
         match (self.ring.newest(after, topics.set(), limit), &self.readers) {
             (Ok(start), _) => Ok(start),
-            (Err(Behind), Some(readers)) => readers.newest(after, topics, limit).await,
+            (Err(Behind), Some(readers)) => readers.newest(after, topics.to_topics(), limit).await,
             (Err(Behind), None) => Err(PageError::Gone),
         }
     }
@@ -234,6 +236,10 @@ impl EventLog {
         let _ = self.commands.send(Command::Close);
         if self.writer.lock().take().is_some_and(|writer| writer.join().is_err()) {
             tracing::error!("the log's writer had failed before it was closed");
+        }
+        // The database is closed in order only when nobody has a share of it.
+        if let Some(readers) = &self.readers {
+            readers.end();
         }
     }
 }

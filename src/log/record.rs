@@ -39,30 +39,36 @@ fn text(out: &mut Vec<u8>, text: &str) {
 
 /// What the log had taken in before this record; `None` when the bytes are no record.
 pub(super) fn tally(record: &[u8]) -> Option<Tally> {
-    Reader(record).tally()
+    Parser(record).tally()
 }
 
-/// The topics of a record, without reading the rest.
-pub(super) fn topics(record: &[u8]) -> Option<Vec<Topic>> {
-    let mut reader = Reader(record);
-    reader.tally()?;
-    reader.topics()
+/// Whether a record has one of these topics; `None` when the bytes are no record.
+pub(super) fn concerns(record: &[u8], topics: &[Topic]) -> Option<bool> {
+    let mut parser = Parser(record);
+    parser.tally()?;
+    for _ in 0..parser.u32()? {
+        let topic = parser.bytes()?;
+        if topics.iter().any(|wanted| wanted.as_str().as_bytes() == topic) {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 /// The inverse of [`encode`]; `None` when the bytes are no record.
 pub(super) fn decode(record: &[u8]) -> Option<Event> {
-    let mut reader = Reader(record);
-    reader.tally()?;
-    let topics = reader.topics()?;
-    let name = Name::new(reader.text()?).ok()?;
-    let id_at = Some(reader.u32()?).filter(|at| *at != NO_ID);
-    let payload = Payload::from_parts(std::str::from_utf8(reader.0).ok()?, id_at)?;
+    let mut parser = Parser(record);
+    parser.tally()?;
+    let topics = parser.topics()?;
+    let name = Name::new(parser.text()?).ok()?;
+    let id_at = Some(parser.u32()?).filter(|at| *at != NO_ID);
+    let payload = Payload::from_parts(std::str::from_utf8(parser.0).ok()?, id_at)?;
     Some(Event { topics, name, payload })
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Parser<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -77,9 +83,13 @@ impl<'a> Reader<'a> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.take(2)?.try_into().ok().map(u16::from_le_bytes)?;
-        std::str::from_utf8(self.take(length.into())?).ok()
+        self.take(length.into())
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     fn tally(&mut self) -> Option<Tally> {
@@ -103,7 +113,8 @@ mod tests {
         let tally_before = Tally { events: 7, bytes: 700 };
         let record = encode(tally_before, &event);
         assert_eq!(tally(&record), Some(tally_before));
-        assert_eq!(topics(&record), Some(event.topics.clone()));
+        assert_eq!(concerns(&record, &[Topic::system(), Topic::rooms()]), Some(true));
+        assert_eq!(concerns(&record, &[Topic::system()]), Some(false));
         assert_eq!(decode(&record), Some(event));
         for end in 0..record.len() - 10 {
             assert_eq!(decode(&record[..end]), None, "cut at {end}");

@@ -147,7 +147,8 @@ impl Ring {
 
     /// Shows new frames, which must come in order.
     pub(crate) fn push(&self, frames: Vec<Arc<Frame>>) {
-        // Gathered under the lock and dropped after it: a frame's end takes the lock of the topics.
+        // Gathered under the lock and dropped after it: a frame's end takes the lock of the topics,
+        // and no lock is ever taken under that one.
         let mut evicted = Vec::new();
         let mut recent = self.recent.write();
         for frame in frames {
@@ -173,6 +174,8 @@ impl Ring {
         }
         recent.floor = recent.floor.max(upto);
         recent.log.floor = recent.log.floor.max(upto);
+        drop(recent);
+        drop(evicted);
     }
 
     /// The last position that retention no longer keeps, for the ring that is all there is.

@@ -1,1 +1,9 @@
-//! The log, from what a publisher and a reader see of it.
+//! The log, as publishers and readers see it.
+
+mod gate;
+mod kit;
+mod once;
+mod order;
+mod pages;
+mod reopen;
+mod retention;

@@ -24,6 +24,8 @@ use crate::vital;
 pub(super) const ONCE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Under `interval`, how long an event may be shown and not yet be on the disk.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
+/// How long to leave a disk alone that did not take them.
+const RETRY_SYNC: Duration = Duration::from_secs(1);
 /// How often retention is applied; the contract allows 5 s.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// A batch's bounds: enough that an fsync costs little per event, small enough that the first of a
@@ -103,18 +105,18 @@ impl From<&StoreError> for AppendError {
 }
 
 /// What retention took away.
-pub(super) enum Trimmed {
-    Nothing,
-    /// Everything up to here, and there is more.
-    Partly(Position),
-    /// Everything up to here, which was all.
-    Wholly(Position),
+#[derive(Default)]
+pub(super) struct Trimmed {
+    /// Every event up to here, if any.
+    pub(super) upto: Option<Position>,
+    /// There is more to take away.
+    pub(super) more: bool,
 }
 
 /// Keeps events; a call that fails has changed nothing.
 pub(super) trait Store: Send + 'static {
     /// What a key was answered before.
-    fn answered(&self, key: &[u8; 32]) -> Result<Option<Answered>, StoreError>;
+    fn answered(&mut self, key: &[u8; 32]) -> Result<Option<Answered>, StoreError>;
     /// Keeps a batch, on the disk if `sync`.
     fn commit(&mut self, batch: &[Pending], now: u64, sync: bool) -> Result<(), StoreError>;
     /// Brings to the disk what was committed without.
@@ -225,7 +227,7 @@ impl<S: Store> Writer<S> {
     }
 
     fn already_answered(
-        &self,
+        &mut self,
         once: Option<&Once>,
         keys: &HashMap<[u8; 32], Answered>,
     ) -> Result<Option<Position>, AppendError> {
@@ -264,10 +266,10 @@ impl<S: Store> Writer<S> {
     /// Does what is due by time.
     fn keep_up(&mut self, time: Instant) {
         if self.sync_at.is_some_and(|at| at <= time) {
-            // On a fault it stays due with the next batch; the disk's error is in the log then.
-            self.sync_at = None;
-            if let Err(error) = self.store.sync() {
-                tracing::error!(%error, "events could not be brought to the disk");
+            let synced = self.store.sync();
+            self.sync_at = synced.is_err().then(|| time + RETRY_SYNC);
+            if let Err(error) = synced {
+                tracing::error!(%error, "events could not be brought to the disk yet");
             }
         }
         if self.trim_at <= time {
@@ -278,11 +280,13 @@ impl<S: Store> Writer<S> {
 
     fn trim(&mut self, time: Instant) {
         match self.store.trim(&self.retention, now()) {
-            Ok(Trimmed::Nothing) => {}
-            Ok(Trimmed::Wholly(upto)) => self.ring.cut(upto),
-            Ok(Trimmed::Partly(upto)) => {
-                self.ring.cut(upto);
-                self.trim_at = time;
+            Ok(Trimmed { upto, more }) => {
+                if let Some(upto) = upto {
+                    self.ring.cut(upto);
+                }
+                if more {
+                    self.trim_at = time;
+                }
             }
             Err(error) => tracing::error!(%error, "old events could not be removed from the log"),
         }
@@ -296,7 +300,7 @@ fn gather(first: Command, commands: &mpsc::Receiver<Command>, batch: &mut Vec<Ap
     while let Some(command) = next {
         match command {
             Command::Append(append) => {
-                bytes += append.event.payload.parts().0.len();
+                bytes += append.event.weight();
                 batch.push(append);
             }
             Command::Close => return Flow::Close,

@@ -97,7 +97,6 @@ pub(super) struct Connection<S, G> {
     pub(super) last_id: Tick,
     /// When the peer last took bytes.
     pub(super) last_taken: Tick,
-    pub(super) opened: Tick,
     pub(super) marks: Marks,
     pub(super) framing: Framing,
     /// A page was asked for and has not come yet.
@@ -111,7 +110,8 @@ pub(super) struct Connection<S, G> {
 pub(super) enum Written {
     /// All of it.
     All,
-    /// The socket is full.
+    /// The socket is full, and it will tell when it is not: whoever sees this has it watched, and
+    /// writes again only then.
     Blocked,
     /// The peer is gone.
     Gone,

@@ -141,7 +141,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             }
             let Some(stay) = &connection.stay else { return self.finish(slot) };
             if connection.position >= self.level {
-                return self.level(slot);
+                return self.now_live(slot);
             }
             if connection.awaits_page {
                 return;
@@ -158,7 +158,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
                 Err(Behind) => return self.fetch(slot, now),
             }
         }
-        self.unfinished.push(self.key(slot));
+        self.unwritten.push(self.key(slot));
     }
 
     /// Writes frames to a connection that is not level; tells whether it took them all.
@@ -186,7 +186,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             return self.close(key, CloseReason::SlowConsumer, now);
         }
         connection.awaits_page = true;
-        let topics = stay.topics.topics().share();
+        let topics = stay.topics.topics().to_topics();
         self.effects.push(Effect::Fetch { key, after: connection.position, topics });
     }
 
@@ -194,7 +194,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// does: a slow peer costs a position and not a page.
     pub(super) fn take_page(&mut self, slot: u32, page: Page, now: Moment) {
         let connection = &mut self.connections[slot as usize];
-        // Bytes were owed when the page was asked for only if the stream closes.
+        // A page is asked for only when nothing is owed; a stream that closes meanwhile owes its
+        // last words, and nothing else.
         if connection.stay.is_none() {
             return;
         }

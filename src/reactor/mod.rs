@@ -27,7 +27,7 @@ use crate::frame::{Block, Ephemeral, Framing, farewell};
 use crate::log::EventLog;
 use crate::topic::Subscription;
 
-pub use socket::{Peer, Socket, UNACKNOWLEDGED};
+pub use socket::{Pace, Peer, Socket, UNACKNOWLEDGED};
 use thread::{Command, Inbox};
 use wheel::{TICK_MILLISECONDS, Tick};
 

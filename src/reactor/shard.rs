@@ -10,13 +10,13 @@ use slab::Slab;
 
 use super::connection::{Connection, Owed, Phase, Stay, UNMARKED, Unsent, Written};
 use super::index::Index;
-use super::socket::Socket;
+use super::socket::{Pace, Socket};
 use super::wheel::{Tick, Wheel};
 use super::{CloseReason, Guard, Key, Moment, Seat, Settings};
 use crate::cursor::{Cursor, Epoch, Position};
 use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
-use crate::topic::Held;
+use crate::topic::Topic;
 
 // A connection's budget; what grows it is paid for 10,000 times over.
 const _: () = assert!(size_of::<Connection<super::Peer, [usize; 3]>>() <= 128);
@@ -37,7 +37,7 @@ pub enum Effect {
         /// After which.
         after: Position,
         /// About what.
-        topics: Held,
+        topics: Vec<Topic>,
     },
 }
 
@@ -50,8 +50,10 @@ pub struct Shard<S, G> {
     pub(super) index: Index,
     /// Every live connection has what concerns it up to here.
     pub(super) level: Position,
-    /// Connections with more to do than one turn allows.
-    pub(super) unfinished: Vec<Key>,
+    /// Connections with more to read than one turn allows.
+    unread: Vec<Key>,
+    /// Connections with more to write than one turn allows.
+    pub(super) unwritten: Vec<Key>,
     /// Slots that the frames of a batch concern.
     pub(super) marked: Vec<u32>,
     pub(super) effects: Vec<Effect>,
@@ -72,7 +74,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             connections: Slab::new(),
             index: Index::default(),
             level,
-            unfinished: Vec::new(),
+            unread: Vec::new(),
+            unwritten: Vec::new(),
             marked: Vec::new(),
             effects: Vec::new(),
             wheel: Wheel::new(now),
@@ -141,7 +144,6 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             generation: key.generation,
             last_id: now.tick,
             last_taken: now.tick,
-            opened: now.tick,
             marks: UNMARKED,
             framing: seat.framing,
             awaits_page: false,
@@ -160,14 +162,16 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         let connection = &mut self.connections[slot as usize];
         for _ in 0..READS {
             match connection.socket.read(&mut self.scratch[..]) {
-                Ok(0) => return self.remove(slot, CloseReason::Left),
+                Ok(0) => return self.remove(slot),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.remove(slot, CloseReason::Left),
+                Err(_) => return self.remove(slot),
             }
         }
-        self.unfinished.push(key);
+        if !self.unread.contains(&key) {
+            self.unread.push(key);
+        }
     }
 
     /// The socket takes bytes again.
@@ -179,11 +183,13 @@ impl<S: Socket, G: Guard> Shard<S, G> {
 
     /// Goes on with what did not fit into the last turn; tells whether there is still more.
     pub fn resume_unfinished(&mut self, now: Moment) -> bool {
-        for key in std::mem::take(&mut self.unfinished) {
+        for key in std::mem::take(&mut self.unread) {
             self.readable(key);
+        }
+        for key in std::mem::take(&mut self.unwritten) {
             self.writable(key, now);
         }
-        !self.unfinished.is_empty()
+        !(self.unread.is_empty() && self.unwritten.is_empty())
     }
 
     /// A page that was asked for.
@@ -207,11 +213,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         }
         connection.phase = Phase::Closing { until: now.tick + LINGER };
         connection.owe_last(reason.farewell(connection.framing, now));
-        let id = connection.id;
-        let seconds =
-            u64::from(now.tick - connection.opened) * super::wheel::TICK_MILLISECONDS / 1000;
-        tracing::debug!(connection = %id, %reason, seconds, "stream ends");
-        self.leave(slot);
+        self.leave(slot, reason);
         self.rearm(slot);
         self.read_on(slot, now);
     }
@@ -262,7 +264,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
                 );
                 self.rearm(slot);
             }
-            (Phase::Closing { .. }, _) => self.remove(slot, CloseReason::Left),
+            (Phase::Closing { .. }, _) => self.remove(slot),
             (_, Some(reason)) => self.close(self.key(slot), reason, now),
             (_, None) => self.rearm(slot),
         }
@@ -281,23 +283,28 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         let connection = &mut self.connections[slot as usize];
         if connection.phase == Phase::Live {
             connection.phase = Phase::CatchingUp { since: since.tick };
+            // Nothing has waited for the peer before.
+            connection.last_taken = since.tick;
         }
         if !connection.watched {
             connection.watched = true;
-            connection.socket.set_behind(true);
+            connection.socket.set_pace(match connection.phase {
+                Phase::Replaying => Pace::Replaying,
+                Phase::Live | Phase::CatchingUp { .. } | Phase::Closing { .. } => Pace::Behind,
+            });
             self.effects.push(Effect::Watch(key, true));
         }
         self.rearm(slot);
     }
 
     /// The peer has everything up to the shard's level.
-    pub(super) fn level(&mut self, slot: u32) {
+    pub(super) fn now_live(&mut self, slot: u32) {
         let key = self.key(slot);
         let connection = &mut self.connections[slot as usize];
         connection.phase = Phase::Live;
         if connection.watched {
             connection.watched = false;
-            connection.socket.set_behind(false);
+            connection.socket.set_pace(Pace::Level);
             self.effects.push(Effect::Watch(key, false));
         }
         self.rearm(slot);
@@ -306,13 +313,15 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// After a write of the last words: what is left is that the peer hangs up.
     pub(super) fn finish(&mut self, slot: u32) {
         if self.connections[slot as usize].socket.finish().is_err() {
-            self.remove(slot, CloseReason::Left);
+            self.remove(slot);
         }
     }
 
-    /// Gives back what the stream occupied.
-    fn leave(&mut self, slot: u32) {
-        if let Some(stay) = self.connections[slot as usize].stay.take() {
+    /// Gives back what the stream occupied, if it has not yet.
+    fn leave(&mut self, slot: u32, reason: CloseReason) {
+        let connection = &mut self.connections[slot as usize];
+        if let Some(stay) = connection.stay.take() {
+            tracing::debug!(connection = %connection.id, %reason, "stream ends");
             for &topic in stay.topics.set().ids() {
                 self.index.remove(topic, slot);
             }
@@ -320,11 +329,10 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 
     /// Forgets a connection; dropping its socket closes it.
-    pub(super) fn remove(&mut self, slot: u32, reason: CloseReason) {
-        self.leave(slot);
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.leave(slot, CloseReason::Left);
         self.wheel.disarm(slot);
-        let connection = self.connections.remove(slot as usize);
-        tracing::debug!(connection = %connection.id, %reason, "connection is gone");
+        self.connections.remove(slot as usize);
     }
 
     /// Whether what a write to a live connection did not take makes it fall behind.
@@ -332,7 +340,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         match written {
             Written::All => {}
             Written::Blocked => self.blocked(slot, now),
-            Written::Gone => self.remove(slot, CloseReason::Left),
+            Written::Gone => self.remove(slot),
         }
     }
 

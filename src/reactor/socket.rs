@@ -12,6 +12,20 @@ use socket2::SockRef;
 /// How long the kernel waits for a peer that acknowledges nothing. With a heartbeat at least every
 /// 30 s, a peer that vanished without a word is found within 60 s.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+/// The same while old events are replayed, for which `max_lag` does not count.
+const UNACKNOWLEDGED_REPLAYING: Duration = Duration::from_secs(55);
+
+/// How a peer does, which tells how long the kernel shall wait for it. It takes a window that stays
+/// shut for a peer that has vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It has everything.
+    Level,
+    /// It does not take what it missed as fast as it is written.
+    Replaying,
+    /// It is behind, and ended by `max_lag` if it stays so.
+    Behind,
+}
 
 /// What a shard does with a socket. None of it waits.
 pub trait Socket {
@@ -21,9 +35,8 @@ pub trait Socket {
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Says that nothing follows.
     fn finish(&mut self) -> io::Result<()>;
-    /// Tells that the peer is behind, or no longer. One that is slow but alive keeps its window shut,
-    /// which the kernel would take for a vanished peer.
-    fn set_behind(&mut self, behind: bool);
+    /// Tells how the peer does from now on.
+    fn set_pace(&mut self, pace: Pace);
 }
 
 /// A stream's socket after it has left hyper.
@@ -83,9 +96,13 @@ impl Socket for Peer {
         }
     }
 
-    fn set_behind(&mut self, behind: bool) {
+    fn set_pace(&mut self, pace: Pace) {
         if let Peer::Tcp(stream) = self {
-            let timeout = (!behind).then_some(UNACKNOWLEDGED);
+            let timeout = match pace {
+                Pace::Level => Some(UNACKNOWLEDGED),
+                Pace::Replaying => Some(UNACKNOWLEDGED_REPLAYING),
+                Pace::Behind => None,
+            };
             // Without it the peer is only found later, by the limits on lag and idling.
             let _ = SockRef::from(&*stream).set_tcp_user_timeout(timeout);
         }

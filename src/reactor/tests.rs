@@ -6,6 +6,7 @@ mod delivery;
 mod ending;
 mod heartbeat;
 mod kit;
+mod line;
 mod pages;
 mod replay;
 mod scripts;

@@ -1,6 +1,7 @@
 //! The thread around a shard: poll, inbox, clock.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -138,14 +139,13 @@ impl<G: Guard> Turner<G> {
             if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, "a shard cannot poll its sockets and ends");
-                return;
+                // Its streams would hang; the process ends and is started anew.
+                panic!("a shard cannot poll its sockets: {error}");
             }
             let now = self.now();
             for command in self.inbox.take() {
-                match command {
-                    Command::Stop => return,
-                    command => self.obey(command, now),
+                if self.obey(command, now).is_break() {
+                    return;
                 }
             }
             more = self.shard.advance(now);
@@ -186,13 +186,13 @@ impl<G: Guard> Turner<G> {
         next.map(|tick| at(tick).saturating_duration_since(Instant::now()))
     }
 
-    fn obey(&mut self, command: Command<G>, now: Moment) {
+    fn obey(&mut self, command: Command<G>, now: Moment) -> ControlFlow<()> {
         match command {
             Command::Seat(seat) => self.seat(seat, now),
             Command::Close(key, reason) => self.shard.close(key, reason, now),
             Command::Ephemeral(event) => {
                 // What was kept before it comes before it.
-                while self.shard.advance(now) {}
+                self.shard.reach(self.log.ring().extent().head, now);
                 self.shard.deliver_ephemeral(&event, now);
             }
             Command::Page(key, page) => self.shard.page(key, page, now),
@@ -203,9 +203,9 @@ impl<G: Guard> Turner<G> {
                 self.drain = Some(Drain { until, next: 0, per_tick });
                 self.send_away(now);
             }
-            // Handled by the loop, which it ends.
-            Command::Stop => {}
+            Command::Stop => return ControlFlow::Break(()),
         }
+        ControlFlow::Continue(())
     }
 
     fn seat(&mut self, mut seat: Seat<Peer, G>, now: Moment) {

@@ -2,6 +2,7 @@
 
 use super::kit::*;
 use crate::reactor::Limits;
+use crate::reactor::Pace;
 
 /// A live stream whose socket takes `fits` bytes of an event and then no more.
 fn falls_behind(house: &mut House, fits: usize) -> Peer {
@@ -17,7 +18,7 @@ fn falls_behind(house: &mut House, fits: usize) -> Peer {
 fn one_who_is_behind_reads_on_and_is_level_again() {
     let mut house = House::new();
     let peer = falls_behind(&mut house, 10);
-    assert!(house.watches(&peer) && peer.line().told_behind);
+    assert!(house.watches(&peer) && peer.line().pace != Pace::Level);
     house.publish_many("a", 500, 20);
     while house.turn() {}
     house.publish_many("b", 5, 20);
@@ -25,7 +26,7 @@ fn one_who_is_behind_reads_on_and_is_level_again() {
     assert_eq!(peer.take().len(), 10, "nothing is tried until the socket has space");
     peer.opens();
     house.writable(&peer);
-    assert!(!house.watches(&peer) && !peer.line().told_behind);
+    assert!(!house.watches(&peer) && peer.line().pace == Pace::Level);
     let late = house.publish("a", "live again");
     house.turn();
     let mine = chunks(&house.kept[..501]) + &chunks([&late]);

@@ -1,12 +1,11 @@
-//! The kit: sockets that do what a test says, and a shard with a ring, a clock and the peers around
-//! it.
+//! The kit: a shard with a ring, a clock in hand and scripted peers around it.
 
+use crate::reactor::Pace;
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use crate::cursor::{Epoch, Position};
@@ -15,129 +14,15 @@ use crate::frame::{Ephemeral, Frame, Framing};
 use crate::log::{Extent, Page, PageError, Ring};
 use crate::reactor::shard::{Effect, Shard};
 use crate::reactor::wheel::Tick;
-use crate::reactor::{
-    CloseReason, ConnectionId, Guard, Key, Limits, Moment, Seat, Settings, Socket,
-};
-use crate::topic::{Held, Topic, Topics};
+use crate::reactor::{CloseReason, ConnectionId, Key, Limits, Moment, Seat, Settings};
+use crate::topic::{Topic, Topics};
+
+pub(super) use super::line::{End, Line, Permit, Place, Says, Take};
 
 /// What every stream gets first; its own bytes matter only to `http`.
 pub(super) const OPENING: &str = "[opening]";
 /// The contract's defaults: 30 s, 5 min and 60 s.
 pub(super) const LIMITS: Limits = Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
-
-/// What a socket does with one write.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Take {
-    All,
-    Bytes(usize),
-    Nothing,
-    Interrupted,
-    Broken,
-}
-
-/// What one read finds.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Says {
-    Something,
-    Interrupted,
-    Fin,
-    Reset,
-    /// Something, for ever.
-    Endless,
-}
-
-/// Both ends of a connection, and what they did.
-pub(super) struct Line {
-    /// The next writes; when they are used up, `otherwise`.
-    pub(super) script: VecDeque<Take>,
-    pub(super) otherwise: Take,
-    pub(super) says: VecDeque<Says>,
-    pub(super) got: Vec<u8>,
-    /// Writes that took something.
-    pub(super) writes: usize,
-    pub(super) reads: usize,
-    /// The server said that nothing follows, this often.
-    pub(super) finished: usize,
-    pub(super) finish_fails: bool,
-    /// The server let go of its end.
-    pub(super) closed: bool,
-    pub(super) told_behind: bool,
-}
-
-/// The server's end.
-pub(super) struct End(Rc<RefCell<Line>>);
-
-impl Socket for End {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut line = self.0.borrow_mut();
-        line.reads += 1;
-        match line.says.pop_front() {
-            None => Err(ErrorKind::WouldBlock.into()),
-            Some(Says::Fin) => Ok(0),
-            Some(Says::Reset) => Err(ErrorKind::ConnectionReset.into()),
-            Some(Says::Interrupted) => Err(ErrorKind::Interrupted.into()),
-            Some(Says::Something) => Ok(7),
-            Some(Says::Endless) => {
-                line.says.push_front(Says::Endless);
-                Ok(buffer.len())
-            }
-        }
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut line = self.0.borrow_mut();
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        let otherwise = line.otherwise;
-        let taken = match line.script.pop_front().unwrap_or(otherwise) {
-            Take::All => offered,
-            Take::Bytes(bytes) => bytes.min(offered),
-            Take::Nothing => return Err(ErrorKind::WouldBlock.into()),
-            Take::Interrupted => return Err(ErrorKind::Interrupted.into()),
-            Take::Broken => return Err(ErrorKind::BrokenPipe.into()),
-        };
-        line.writes += usize::from(taken > 0);
-        line.got.extend(slices.iter().flat_map(|slice| slice.iter()).take(taken));
-        Ok(taken)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        let mut line = self.0.borrow_mut();
-        line.finished += 1;
-        if line.finish_fails { Err(ErrorKind::NotConnected.into()) } else { Ok(()) }
-    }
-
-    fn set_behind(&mut self, behind: bool) {
-        self.0.borrow_mut().told_behind = behind;
-    }
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.borrow_mut().closed = true;
-    }
-}
-
-/// What a stream occupies, seen from the hub.
-#[derive(Default)]
-pub(super) struct Permit {
-    taken_by_another: AtomicBool,
-    given_back: AtomicUsize,
-}
-
-/// The guard of a permit.
-pub(super) struct Place(Arc<Permit>);
-
-impl Guard for Place {
-    fn seated(&self, _: Key) -> bool {
-        !self.0.taken_by_another.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.given_back.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 /// Who comes in, and how.
 pub(super) struct Visitor {
@@ -241,7 +126,7 @@ pub(super) struct House {
 pub(super) struct Fetch {
     pub(super) key: Key,
     pub(super) after: Position,
-    pub(super) topics: Held,
+    pub(super) topics: Vec<Topic>,
 }
 
 pub(super) const EPOCH: u32 = 10;
@@ -301,7 +186,7 @@ impl House {
             finished: 0,
             finish_fails: false,
             closed: false,
-            told_behind: false,
+            pace: Pace::Level,
         }));
         let permit = Arc::<Permit>::default();
         permit.taken_by_another.store(visitor.replaced, Ordering::Relaxed);
@@ -400,7 +285,8 @@ impl House {
         let looked_at: Vec<_> =
             self.kept.iter().filter(|frame| frame.position() > after).take(records).collect();
         let upto = looked_at.last().map_or(after, |frame| frame.position());
-        let matching = |frame: &&&Arc<Frame>| frame.topics().meets(topics.set());
+        let wanted = self.topics.hold(&topics);
+        let matching = |frame: &&&Arc<Frame>| frame.topics().meets(wanted.set());
         let frames = looked_at.iter().filter(matching).map(|frame| Arc::clone(frame)).collect();
         self.page(key, Ok(Page { frames, upto }));
     }

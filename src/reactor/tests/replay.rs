@@ -1,6 +1,7 @@
 //! Those who come back: what they missed, then what comes, without a seam.
 
 use super::kit::*;
+use crate::reactor::Pace;
 
 #[test]
 fn a_stream_gets_what_came_after_its_start_and_concerns_it() {
@@ -35,7 +36,7 @@ fn replay_joins_live_when_events_arrive_in_between() {
         house.publish_many("a", 1, 5);
         house.turn();
         assert_eq!(peer.take(), OPENING.to_owned() + &chunks(&house.kept[1..]), "cut at {cut}");
-        assert!(!house.watches(&peer) && !peer.line().told_behind);
+        assert!(!house.watches(&peer) && peer.line().pace == Pace::Level);
     }
 }
 
