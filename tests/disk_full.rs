@@ -75,9 +75,21 @@ fn publish(server: &Server, n: usize) -> Response {
     server.post("/notifications/send", DEMO, body)
 }
 
+/// How the server ends before what it kept is looked at.
+type End = fn(Server) -> Setup;
+
 #[test]
 fn a_full_disk_stops_publishing_and_nothing_else() {
-    let setup = rill();
+    fill_and_free("fsync", Server::crash);
+}
+
+#[test]
+fn what_was_answered_before_the_disk_had_it_outlasts_a_full_disk() {
+    fill_and_free("interval", Server::stop);
+}
+
+fn fill_and_free(durability: &str, end: End) {
+    let setup = rill().env("RILL_LOG_DURABILITY", durability);
     let Some(disk) = SmallDisk::mount(setup.path("small")) else {
         eprintln!("skipped: no tmpfs can be mounted here");
         return;
@@ -125,7 +137,7 @@ fn a_full_disk_stops_publishing_and_nothing_else() {
     });
     stream.assert_next(acknowledged.last().expect("one at least"));
 
-    let server = server.crash().start();
+    let server = end(server).start();
     let mut kept = server.resume(&user("ann"), &start);
     for (n, id) in acknowledged.iter().enumerate() {
         assert_eq!(kept.assert_next(id).text("message"), message(n));

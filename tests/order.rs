@@ -39,6 +39,7 @@ fn the_first_fault_is_told() {
             "names before rights",
             send(r#"{"message":"M","userId":"a\nb"}"#).bearer(&user("ann")),
         ),
+        (400, "fields before rights", get("/chat/stream?userId=bob&room=%01").bearer(&user("ann"))),
         (403, "rights before limits", get("/notifications/stream?userId=bob").bearer(&user("ann"))),
     ] {
         let told = server.send(&request).status();
