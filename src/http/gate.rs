@@ -8,7 +8,7 @@
 //! While it is shut, bytes that arrive wait in the gate, so a pipelined request is judged like a
 //! first one, and hyper never holds bytes that belong to the next request.
 
-use super::head::{Framing, Head, HeadRefusal, MAX_HEAD, bad, judge};
+use super::head::{BodyLength, Head, HeadRefusal, MAX_HEAD, bad, judge};
 use bytes::{Buf, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -175,8 +175,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Gate<I> {
         self.judged = 0;
         self.blank = 0;
         self.state = match head.body {
-            Framing::Sized(body) => State::Open { left: body.saturating_add(head.length as u64) },
-            Framing::Chunked => State::Unbounded,
+            BodyLength::Sized(body) => {
+                State::Open { left: body.saturating_add(head.length as u64) }
+            }
+            BodyLength::Chunked => State::Unbounded,
         };
         *self.progress.lock() = Progress::of(!head.persistent);
     }

@@ -31,7 +31,7 @@ pub(crate) struct HeadRefusal {
 pub(super) struct Head {
     /// Its bytes, leading blank lines included.
     pub(super) length: usize,
-    pub(super) body: Framing,
+    pub(super) body: BodyLength,
     /// Whether the client keeps the connection for further requests.
     pub(super) persistent: bool,
     /// Whether the request changes nothing (GET, HEAD), so that nobody waits for its end once the
@@ -41,7 +41,7 @@ pub(super) struct Head {
 
 /// How the end of the request's body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum BodyLength {
     /// So many bytes.
     Sized(u64),
     /// By chunks, whose end only hyper finds.
@@ -128,7 +128,7 @@ fn is_http_10(request: &Request<'_, '_>) -> bool {
 }
 
 /// RFC 9112, 6.3, without its leniencies.
-fn framing(request: &Request<'_, '_>) -> Result<Framing, HeadRefusal> {
+fn framing(request: &Request<'_, '_>) -> Result<BodyLength, HeadRefusal> {
     let mut lengths = values(request, "content-length");
     let length = lengths.next();
     if lengths.next().is_some() {
@@ -138,30 +138,30 @@ fn framing(request: &Request<'_, '_>) -> Result<Framing, HeadRefusal> {
     match length {
         Some(_) if coded => Err(bad("Content-Length and Transfer-Encoding exclude each other.")),
         Some(length) => sized(length),
-        None if !coded => Ok(Framing::Sized(0)),
+        None if !coded => Ok(BodyLength::Sized(0)),
         None if is_http_10(request) => Err(bad("HTTP/1.0 has no Transfer-Encoding.")),
         None => chunked(request),
     }
 }
 
-fn sized(length: &[u8]) -> Result<Framing, HeadRefusal> {
+fn sized(length: &[u8]) -> Result<BodyLength, HeadRefusal> {
     // `parse` alone would take a plus sign.
     let digits = length.iter().all(u8::is_ascii_digit);
     str::from_utf8(length)
         .ok()
         .filter(|_| digits)
         .and_then(|text| text.parse().ok())
-        .map(Framing::Sized)
+        .map(BodyLength::Sized)
         .ok_or(bad("The Content-Length is not a number."))
 }
 
 /// Exactly one `chunked`. A coding that HTTP knows is a 400, like `chunked` twice, because none of
 /// them may stand here; one that it does not know may be good for others, hence 501.
-fn chunked(request: &Request<'_, '_>) -> Result<Framing, HeadRefusal> {
+fn chunked(request: &Request<'_, '_>) -> Result<BodyLength, HeadRefusal> {
     let mut codings = members(request, "transfer-encoding");
     let first = codings.next();
     if first.is_some_and(is_chunked) && codings.next().is_none() {
-        return Ok(Framing::Chunked);
+        return Ok(BodyLength::Chunked);
     }
     if members(request, "transfer-encoding").all(is_known) {
         return Err(bad("The only Transfer-Encoding taken is chunked, once."));
@@ -330,7 +330,7 @@ mod tests {
             assert_eq!(judge(&bytes[..length]), Ok(None), "{length}");
         }
         let head =
-            Head { length: bytes.len(), body: Framing::Sized(7), persistent: true, safe: false };
+            Head { length: bytes.len(), body: BodyLength::Sized(7), persistent: true, safe: false };
         assert_eq!(judge(bytes), Ok(Some(head)));
     }
 

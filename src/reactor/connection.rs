@@ -120,12 +120,12 @@ pub(super) enum Written {
 impl<S: Socket, G> Connection<S, G> {
     /// When the wheel has to look at it.
     pub(super) fn deadline(&self, limits: &Limits) -> Tick {
+        // Who waits for a page is not idle: no byte waits for him.
+        let idle = if self.awaits_page { Tick::MAX } else { self.last_taken + limits.idle };
         match self.phase {
             Phase::Live => self.last_id + limits.heartbeat,
-            Phase::Replaying => self.last_taken + limits.idle,
-            Phase::CatchingUp { since } => {
-                (since + limits.max_lag).min(self.last_taken + limits.idle)
-            }
+            Phase::Replaying => idle,
+            Phase::CatchingUp { since } => (since + limits.max_lag).min(idle),
             Phase::Closing { until } => until,
         }
     }

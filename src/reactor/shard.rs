@@ -195,7 +195,10 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// A page that was asked for.
     pub fn page(&mut self, key: Key, page: Result<Page, PageError>, now: Moment) {
         let Some(slot) = self.find(key) else { return };
-        self.connections[slot as usize].awaits_page = false;
+        let connection = &mut self.connections[slot as usize];
+        connection.awaits_page = false;
+        connection.last_taken = now.tick;
+        self.rearm(slot);
         match page {
             Ok(page) => self.take_page(slot, page, now),
             Err(PageError::Gone) => self.close(key, CloseReason::SlowConsumer, now),

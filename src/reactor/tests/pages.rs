@@ -197,7 +197,6 @@ fn a_shard_that_falls_behind_the_ring_loses_nothing() {
 }
 
 #[test]
-#[ignore = "bug: `overdue` looks at `last_taken` also while `awaits_page`, when nothing waits for the peer"]
 fn one_who_waits_for_a_page_is_not_idle() {
     let limits = Limits { idle: 100, ..LIMITS };
     let mut house = House::with(limits, true, Some(RING));
