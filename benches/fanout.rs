@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use rill::event::{Event, Name, Payload};
 use rill::frame::Framing;
 use rill::log::{Durability, EventLog, Retention, Store};
@@ -27,6 +27,8 @@ fn main() {
         .sample_size(10)
         .configure_from_args();
     let mut group = criterion.benchmark_group("fanout");
+    // A turn of a million connections takes long, and each needs events published before.
+    group.sampling_mode(SamplingMode::Flat);
     for connections in SIZES {
         let mut hall = Hall::of(connections);
         let user = Topic::notifications_of(&user(connections / 2));

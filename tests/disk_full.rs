@@ -101,16 +101,18 @@ fn fill_and_free(durability: &str, end: End) {
     let mut acknowledged: Vec<_> = (0..10).map(|n| publish(&server, n).published().0).collect();
 
     disk.fill();
-    let refused = loop {
-        let response = publish(&server, acknowledged.len());
-        if response.status() != 200 {
-            break response;
-        }
-        acknowledged.push(response.published().0);
-        assert!(acknowledged.len() < 10_000, "the disk does not fill");
-    };
-    refused.assert_problem(507);
-    publish(&server, 0).assert_problem(507);
+    // A log that is opened again after a refusal may have found a little room.
+    for _ in 0..3 {
+        let refused = loop {
+            let response = publish(&server, acknowledged.len());
+            if response.status() != 200 {
+                break response;
+            }
+            acknowledged.push(response.published().0);
+            assert!(acknowledged.len() < 10_000, "the disk does not fill");
+        };
+        refused.assert_problem(507);
+    }
 
     for id in &acknowledged {
         stream.assert_next(id);

@@ -167,6 +167,7 @@ fn what_is_no_longer_kept_is_no_hole() {
     const EVENTS: u64 = 60;
     let server = rill().env("RILL_LOG_RETENTION_COUNT", "10").start();
     let start = server.stream(LISTEN, DEMO).connected;
+    server.wait_for_connections(0, ONE_SECOND);
     let slow = sluggish(&server, LISTEN);
     flood(&server, |n| n < EVENTS);
     eventually(FIVE_SECONDS, "retention", || {

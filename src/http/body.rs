@@ -1,5 +1,7 @@
 //! A request's body: bounded in size, in time, and in what all of them take together.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,18 +9,17 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Request, StatusCode};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use parking_lot::Mutex;
 
 use super::problem::Problem;
+use crate::event::Name;
 
-/// What all large bodies that are being read or published may take together, in bytes. More of them
-/// wait for their turn.
+/// What all bodies that are being read or published may take together, in bytes.
 const MOST_IN_FLIGHT: usize = 64 << 20;
-/// Bodies up to this size, in bytes, need no turn: so nobody who holds many large ones open keeps an
-/// ordinary event from being published.
+/// What those of one user may take together, in bytes: nobody keeps the others from publishing.
+const MOST_OF_ONE: usize = 16 << 20;
+/// The first bytes of each body are not counted, so that an ordinary event is always taken.
 const SMALL: usize = 8 << 10;
-/// How long a body may wait for its turn.
-const MOST_WAIT: Duration = Duration::from_secs(5);
 
 /// What an operator decides about bodies.
 #[derive(Clone, Copy, Debug)]
@@ -32,53 +33,61 @@ pub struct Limits {
 /// Reads bodies.
 pub struct Bodies {
     limits: Limits,
-    in_flight: Semaphore,
+    in_flight: Mutex<InFlight>,
+}
+
+/// Bytes that have come and are not published yet.
+#[derive(Default)]
+struct InFlight {
+    total: usize,
+    of_users: HashMap<Name, usize>,
 }
 
 /// A whole body and the share of memory that it holds until it is dropped.
 pub struct Whole<'a> {
     /// The bytes.
     pub bytes: Bytes,
-    _share: Option<SemaphorePermit<'a>>,
+    _share: Share<'a>,
+}
+
+/// A body's part of what is in flight. It grows with what has come, not with what was announced,
+/// and never waits: bodies that hold a share and wait for more could wait for each other.
+struct Share<'a> {
+    bodies: &'a Bodies,
+    user: &'a Name,
+    bytes: usize,
 }
 
 impl Bodies {
     /// Nothing is in flight yet.
     pub fn new(limits: Limits) -> Bodies {
-        Bodies { limits, in_flight: Semaphore::new(MOST_IN_FLIGHT) }
+        Bodies { limits, in_flight: Mutex::default() }
     }
 
-    /// Reads the JSON body of a request, whole.
-    pub async fn read(&self, request: Request<Incoming>) -> Result<Whole<'_>, Problem> {
+    /// Reads the JSON body of a user's request, whole.
+    pub async fn read<'a>(
+        &'a self,
+        user: &'a Name,
+        request: Request<Incoming>,
+    ) -> Result<Whole<'a>, Problem> {
         let (head, body) = request.into_parts();
         check_media_type(&head.headers)?;
         if body.size_hint().lower() > self.limits.size as u64 {
             return Err(self.too_large());
         }
-        let share = self.take_share(&body).await?;
-        let in_time = tokio::time::timeout(self.limits.time, self.gather(body)).await;
-        let bytes = in_time.unwrap_or_else(|_| {
+        let share = Share { bodies: self, user, bytes: 0 };
+        let in_time = tokio::time::timeout(self.limits.time, self.gather(body, share)).await;
+        in_time.unwrap_or_else(|_| {
             let detail = "The body did not come in time.";
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail).closing())
-        })?;
-        Ok(Whole { bytes, _share: share })
+        })
     }
 
-    /// Takes a body's share at once and whole: taken bit by bit, bodies could all wait for what the
-    /// others hold.
-    async fn take_share(&self, body: &Incoming) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        let most = body.size_hint().upper().map_or(self.limits.size, |most| most as usize);
-        if most <= SMALL {
-            return Ok(None);
-        }
-        let share = self.in_flight.acquire_many(most.min(MOST_IN_FLIGHT) as u32);
-        match tokio::time::timeout(MOST_WAIT, share).await {
-            Ok(Ok(share)) => Ok(Some(share)),
-            Ok(Err(_)) | Err(_) => Err(Problem::busy().closing()),
-        }
-    }
-
-    async fn gather(&self, mut body: Incoming) -> Result<Bytes, Problem> {
+    async fn gather<'a>(
+        &self,
+        mut body: Incoming,
+        mut share: Share<'a>,
+    ) -> Result<Whole<'a>, Problem> {
         let mut bytes = Vec::new();
         while let Some(frame) = body.frame().await {
             let broken = |_| Problem::bad_request("The body is malformed or incomplete.").closing();
@@ -88,13 +97,52 @@ impl Bodies {
                 return Err(self.too_large());
             }
             bytes.extend_from_slice(&data);
+            share.grow(bytes.len().saturating_sub(SMALL))?;
         }
-        Ok(bytes.into())
+        Ok(Whole { bytes: bytes.into(), _share: share })
     }
 
     fn too_large(&self) -> Problem {
         let detail = format!("The body is larger than {} bytes.", self.limits.size);
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
+    }
+}
+
+impl Share<'_> {
+    /// Makes it so many bytes, unless that is too much for the user or for all.
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        if bytes == self.bytes {
+            return Ok(());
+        }
+        let more = bytes - self.bytes;
+        let mut in_flight = self.bodies.in_flight.lock();
+        if in_flight.total + more > MOST_IN_FLIGHT {
+            return Err(Problem::busy(StatusCode::SERVICE_UNAVAILABLE).closing());
+        }
+        let of_user = in_flight.of_users.get(self.user).copied().unwrap_or(0);
+        if of_user + more > MOST_OF_ONE {
+            return Err(Problem::busy(StatusCode::TOO_MANY_REQUESTS).closing());
+        }
+        in_flight.total += more;
+        in_flight.of_users.insert(self.user.clone(), of_user + more);
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut in_flight = self.bodies.in_flight.lock();
+        in_flight.total -= self.bytes;
+        if let Entry::Occupied(mut of_user) = in_flight.of_users.entry(self.user.clone()) {
+            *of_user.get_mut() -= self.bytes;
+            if *of_user.get() == 0 {
+                of_user.remove();
+            }
+        }
     }
 }
 

@@ -73,10 +73,10 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
     }
 
-    /// 503, for a moment.
-    pub fn busy() -> Problem {
-        let detail = "The server has too many large requests in hand.";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(RETRY_SERVER)
+    /// 429 or 503, for a moment.
+    pub fn busy(status: StatusCode) -> Problem {
+        let detail = "There are too many large requests at once.";
+        Problem::new(status, detail).retry_after(RETRY_SERVER)
     }
 
     /// 405.

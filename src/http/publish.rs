@@ -28,7 +28,7 @@ impl Server {
         let caller = auth::identify(&self.settings.auth, request.headers(), query)?
             .ok_or_else(|| Problem::unauthorized(false))?;
         let headers = request.headers().clone();
-        let body = self.bodies.read(request).await?;
+        let body = self.bodies.read(&caller.user, request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
         let once = match endpoint {

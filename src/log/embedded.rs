@@ -4,12 +4,13 @@
 //! can take it away from the readers and put it back.
 
 use std::fs::{self, File, TryLockError};
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use redb::{
-    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable,
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table,
     TableDefinition, WriteTransaction,
 };
 
@@ -21,6 +22,9 @@ use crate::cursor::{Epoch, Position};
 
 /// Position to record.
 pub(super) const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
+/// Topic and position of each event, so that what concerns a stream is found without looking at what
+/// does not.
+pub(super) const BY_TOPIC: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_topic");
 /// Numbers about the log itself.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Digest of an idempotency key to the position of its event and the digest of its body.
@@ -96,10 +100,11 @@ fn prepare(database: &Database) -> Result<(Start, Tally), redb::Error> {
     let found = {
         let mut meta = transaction.open_table(META)?;
         let events = transaction.open_table(EVENTS)?;
+        transaction.open_table(BY_TOPIC)?;
         transaction.open_table(ONCE)?;
         transaction.open_table(ONCE_BY_AGE)?;
         if meta.get(EPOCH)?.is_none() {
-            let began = Position::start(super::writer::now());
+            let began = Position::before(super::writer::now());
             meta.insert(EPOCH, u64::from(Epoch::fresh().to_bits()))?;
             meta.insert(FLOOR, began.to_bits())?;
         }
@@ -108,7 +113,11 @@ fn prepare(database: &Database) -> Result<(Start, Tally), redb::Error> {
         };
         let floor = Position::from_bits(number(FLOOR)?);
         let trimmed = Tally { events: number(TRIMMED_EVENTS)?, bytes: number(TRIMMED_BYTES)? };
-        let (head, next) = end_of(&events)?.unwrap_or((floor, trimmed));
+        let (head, next) = end_of(&events)?.unwrap_or_else(|| match trimmed.events {
+            // As for a log in memory: a stamp of the millisecond in which it began is not too old.
+            0 => (Position::start(floor.milliseconds() + 1), trimmed),
+            _ => (floor, trimmed),
+        });
         // The epoch was written from 32 bits.
         let epoch = Epoch::from_bits(number(EPOCH)? as u32);
         (Start { epoch, extent: Extent { floor, head } }, next)
@@ -195,7 +204,7 @@ impl Journal {
         let last = {
             let mut events = transaction.open_table(EVENTS)?;
             if end_of(&events)?.is_some_and(|(last, _)| last > self.head) {
-                events.retain_in(self.head.to_bits() + 1.., |_, _| false)?;
+                remove_events(transaction, &mut events, self.head.to_bits() + 1..)?;
                 let mut once = transaction.open_table(ONCE)?;
                 once.retain(|_, (position, _)| position <= self.head.to_bits())?;
             }
@@ -221,13 +230,36 @@ fn write_into<T>(
 
 fn insert(transaction: &WriteTransaction, rows: &[&Row]) -> Result<(), redb::Error> {
     let mut events = transaction.open_table(EVENTS)?;
+    let mut by_topic = transaction.open_table(BY_TOPIC)?;
     for Row { position, record, once, at } in rows {
         events.insert(position.to_bits(), record.as_slice())?;
+        for topic in record::topics(record).ok_or_else(corrupt)? {
+            by_topic.insert((topic, position.to_bits()), ())?;
+        }
         if let Some(once) = once {
             let answered = (position.to_bits(), &once.body);
             transaction.open_table(ONCE)?.insert(&once.key, answered)?;
             transaction.open_table(ONCE_BY_AGE)?.insert((*at, &once.key), ())?;
         }
+    }
+    Ok(())
+}
+
+/// Takes events out, and their entries in the index.
+pub(super) fn remove_events(
+    transaction: &WriteTransaction,
+    events: &mut Table<'_, u64, &'static [u8]>,
+    positions: impl RangeBounds<u64>,
+) -> Result<(), redb::Error> {
+    let mut entries: Vec<(String, u64)> = Vec::new();
+    events.retain_in::<u64, _>(positions, |position, record| {
+        let topics = record::topics(record).unwrap_or_default();
+        entries.extend(topics.into_iter().map(|topic| (topic.to_owned(), position)));
+        false
+    })?;
+    let mut by_topic = transaction.open_table(BY_TOPIC)?;
+    for (topic, position) in &entries {
+        by_topic.remove((topic.as_str(), *position))?;
     }
     Ok(())
 }

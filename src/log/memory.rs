@@ -23,8 +23,9 @@ impl Memory {
 
     /// Where a log begins that has no past.
     pub(super) fn start() -> Start {
-        let began = Position::start(now());
-        Start { epoch: Epoch::fresh(), extent: Extent { floor: began, head: began } }
+        let began = now();
+        let extent = Extent { floor: Position::before(began), head: Position::start(began) };
+        Start { epoch: Epoch::fresh(), extent }
     }
 }
 

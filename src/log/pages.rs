@@ -1,14 +1,14 @@
 //! Reading events back from the store.
 //!
-//! Records are told apart by the texts of their topics, where they lie: nothing is decoded and no
-//! table is asked for those that do not match.
+//! What concerns a stream is found by the index from topic to position: a user with three events in a
+//! log of a million costs three reads.
 
-use std::ops::Bound;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use redb::ReadableTable;
+use redb::{ReadTransaction, ReadableTable};
 
-use super::embedded::{EVENTS, Embedded, FLOOR, Journal, META, corrupt};
+use super::embedded::{BY_TOPIC, EVENTS, Embedded, FLOOR, Journal, META, corrupt};
 use super::record;
 use super::writer::Start;
 use crate::cursor::Position;
@@ -45,8 +45,8 @@ impl Search {
 }
 
 impl Embedded {
-    /// Reads on from a position, until `enough` bytes of matching events are found or `most` records
-    /// were looked at; `None` when events after it are no longer kept.
+    /// Reads on from a position, until `enough` bytes or `most` of the events that match are found;
+    /// `None` when events after it are no longer kept.
     pub(super) fn page(
         &self,
         after: Position,
@@ -61,24 +61,30 @@ impl Embedded {
                 return Ok(None);
             }
             let table = transaction.open_table(EVENTS)?;
-            let (mut events, mut bytes, mut upto) = (Vec::new(), 0, after);
-            for entry in table.range(after.to_bits() + 1..)?.take(most) {
-                let (key, value) = entry?;
-                upto = Position::from_bits(key.value());
-                let record = value.value();
-                if record::concerns(record, topics).ok_or_else(corrupt)? {
-                    bytes += record.len();
-                    events.push((upto, record::decode(record).ok_or_else(corrupt)?));
-                }
+            let found =
+                positions(transaction, topics, after.to_bits() + 1..=u64::MAX, most, false)?;
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            for position in &found {
+                let record = table.get(position)?.ok_or_else(corrupt)?;
+                bytes += record.value().len();
+                let event = record::decode(record.value()).ok_or_else(corrupt)?;
+                events.push((Position::from_bits(*position), event));
                 if bytes >= enough {
                     break;
                 }
             }
+            let all = events.len() == found.len() && found.len() < most;
+            let last = if all { table.last()?.map(|(key, _)| key.value()) } else { None };
+            let upto = match (last, events.last()) {
+                (Some(last), _) => after.max(Position::from_bits(last)),
+                (None, Some((position, _))) => *position,
+                (None, None) => after,
+            };
             Ok(Some(Matches { events, upto }))
         })
     }
 
-    /// Goes on with a search for at most `most` records; the position once it is found.
+    /// Goes on with a search for at most `most` events that match; the position once it is found.
     pub(super) fn search(
         &self,
         search: &mut Search,
@@ -87,25 +93,19 @@ impl Embedded {
     ) -> Result<Option<Position>, redb::Error> {
         self.read(|transaction| {
             let table = transaction.open_table(EVENTS)?;
-            let first = Bound::Excluded(search.after.to_bits());
-            let last = match search.before {
-                Some(before) => Bound::Excluded(before.to_bits()),
-                None if self.few(&table, search)? => return Ok(Some(search.after)),
-                None => Bound::Unbounded,
-            };
-            let mut records = table.range::<u64>((first, last))?.rev();
-            for entry in records.by_ref().take(most) {
-                let (key, value) = entry?;
-                let position = Position::from_bits(key.value());
-                search.before = Some(position);
-                search.found +=
-                    usize::from(record::concerns(value.value(), topics).ok_or_else(corrupt)?);
-                if search.found > search.limit {
-                    return Ok(Some(position));
-                }
+            if search.before.is_none() && self.few(&table, search)? {
+                return Ok(Some(search.after));
             }
+            let last = search.before.map_or(u64::MAX, |before| before.to_bits() - 1);
+            let range = search.after.to_bits() + 1..=last;
+            let found = positions(transaction, topics, range, most, true)?;
+            if let Some(position) = found.get(search.limit - search.found) {
+                return Ok(Some(Position::from_bits(*position)));
+            }
+            search.found += found.len();
+            search.before = found.last().map(|position| Position::from_bits(*position));
             // With nothing left to look at, all that match are within the limit.
-            Ok(records.next().is_none().then_some(search.after))
+            Ok((found.len() < most).then_some(search.after))
         })
     }
 
@@ -122,6 +122,39 @@ impl Embedded {
         let since = tally(last.1.value())?.events - tally(first?.1.value())?.events + 1;
         Ok(since <= search.limit as u64)
     }
+}
+
+/// The first `most` positions in a range, or the last ones from the end on, of events that have one
+/// of these topics.
+fn positions(
+    transaction: &ReadTransaction,
+    topics: &[Topic],
+    range: RangeInclusive<u64>,
+    most: usize,
+    from_the_end: bool,
+) -> Result<Vec<u64>, redb::Error> {
+    let mut found = Vec::new();
+    if range.is_empty() {
+        return Ok(found);
+    }
+    let index = transaction.open_table(BY_TOPIC)?;
+    for topic in topics {
+        let (first, last) = ((topic.as_str(), *range.start()), (topic.as_str(), *range.end()));
+        let mut entries = index.range(first..=last)?;
+        // What is among the first of all is among the first of its topic.
+        for _ in 0..most {
+            let next = if from_the_end { entries.next_back() } else { entries.next() };
+            let Some(entry) = next else { break };
+            found.push(entry?.0.value().1);
+        }
+    }
+    found.sort_unstable();
+    if from_the_end {
+        found.reverse();
+    }
+    found.dedup();
+    found.truncate(most);
+    Ok(found)
 }
 
 impl Journal {

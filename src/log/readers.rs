@@ -24,8 +24,8 @@ use crate::vital;
 const THREADS: usize = 2;
 /// What a page holds, in bytes of records: about what a socket takes at once.
 const PAGE_BYTES: usize = 64 << 10;
-/// How many records a step looks at, some milliseconds of work, before others get their turn.
-const STEP_RECORDS: usize = 20_000;
+/// How many events a step finds, some milliseconds of work, before others get their turn.
+const STEP_EVENTS: usize = 2_000;
 /// The store is reopened after a fault of the disk; a read waits for that this often, this long.
 const TRIES: usize = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
@@ -166,7 +166,7 @@ impl Reader {
     }
 
     fn page(&self, after: Position, topics: &[Topic]) -> Result<Page, PageError> {
-        let read = || self.store.page(after, topics, PAGE_BYTES, STEP_RECORDS);
+        let read = || self.store.page(after, topics, PAGE_BYTES, STEP_EVENTS);
         let matches = with_patience(read)?.ok_or(PageError::Gone)?;
         let encode = |(position, event): (Position, Event)| {
             let topics = self.topics.hold(&event.topics);
@@ -179,7 +179,7 @@ impl Reader {
         if answer.is_closed() {
             return;
         }
-        let step = || self.store.search(&mut search, &topics, STEP_RECORDS);
+        let step = || self.store.search(&mut search, &topics, STEP_EVENTS);
         match with_patience(step) {
             Ok(None) => self.queue.push(Job { topics, work: Work::Search { search, answer } }),
             found => {

@@ -42,24 +42,18 @@ pub(super) fn tally(record: &[u8]) -> Option<Tally> {
     Parser(record).tally()
 }
 
-/// Whether a record has one of these topics; `None` when the bytes are no record.
-pub(super) fn concerns(record: &[u8], topics: &[Topic]) -> Option<bool> {
+/// The topics of a record, where they lie; `None` when the bytes are no record.
+pub(super) fn topics(record: &[u8]) -> Option<Vec<&str>> {
     let mut parser = Parser(record);
     parser.tally()?;
-    for _ in 0..parser.u32()? {
-        let topic = parser.bytes()?;
-        if topics.iter().any(|wanted| wanted.as_str().as_bytes() == topic) {
-            return Some(true);
-        }
-    }
-    Some(false)
+    parser.topics()
 }
 
 /// The inverse of [`encode`]; `None` when the bytes are no record.
 pub(super) fn decode(record: &[u8]) -> Option<Event> {
     let mut parser = Parser(record);
     parser.tally()?;
-    let topics = parser.topics()?;
+    let topics = parser.topics()?.into_iter().map(Topic::from_stored).collect();
     let name = Name::new(parser.text()?).ok()?;
     let id_at = Some(parser.u32()?).filter(|at| *at != NO_ID);
     let payload = Payload::from_parts(std::str::from_utf8(parser.0).ok()?, id_at)?;
@@ -83,21 +77,17 @@ impl<'a> Parser<'a> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
 
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.take(2)?.try_into().ok().map(u16::from_le_bytes)?;
-        self.take(length.into())
-    }
-
     fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
+        let length = self.take(2)?.try_into().ok().map(u16::from_le_bytes)?;
+        std::str::from_utf8(self.take(length.into())?).ok()
     }
 
     fn tally(&mut self) -> Option<Tally> {
         Some(Tally { events: self.u64()?, bytes: self.u64()? })
     }
 
-    fn topics(&mut self) -> Option<Vec<Topic>> {
-        (0..self.u32()?).map(|_| self.text().map(Topic::from_stored)).collect()
+    fn topics(&mut self) -> Option<Vec<&'a str>> {
+        (0..self.u32()?).map(|_| self.text()).collect()
     }
 }
 
@@ -113,8 +103,8 @@ mod tests {
         let tally_before = Tally { events: 7, bytes: 700 };
         let record = encode(tally_before, &event);
         assert_eq!(tally(&record), Some(tally_before));
-        assert_eq!(concerns(&record, &[Topic::system(), Topic::rooms()]), Some(true));
-        assert_eq!(concerns(&record, &[Topic::system()]), Some(false));
+        let texts: Vec<&str> = event.topics.iter().map(Topic::as_str).collect();
+        assert_eq!(topics(&record), Some(texts));
         assert_eq!(decode(&record), Some(event));
         for end in 0..record.len() - 10 {
             assert_eq!(decode(&record[..end]), None, "cut at {end}");

@@ -4,7 +4,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use super::Retention;
 use super::embedded::{
-    EVENTS, FLOOR, META, ONCE, ONCE_BY_AGE, TRIMMED_BYTES, TRIMMED_EVENTS, corrupt,
+    EVENTS, FLOOR, META, ONCE, ONCE_BY_AGE, TRIMMED_BYTES, TRIMMED_EVENTS, corrupt, remove_events,
 };
 use super::record::{self, Tally};
 use super::writer::{ONCE_KEPT, Trimmed};
@@ -76,7 +76,8 @@ impl Cut {
     /// Takes it away.
     pub(super) fn remove(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
         if let Some((upto, trimmed)) = self.events {
-            transaction.open_table(EVENTS)?.retain_in(..=upto.to_bits(), |_, _| false)?;
+            let mut events = transaction.open_table(EVENTS)?;
+            remove_events(transaction, &mut events, ..=upto.to_bits())?;
             let mut meta = transaction.open_table(META)?;
             meta.insert(FLOOR, upto.to_bits())?;
             meta.insert(TRIMMED_EVENTS, trimmed.events)?;

@@ -106,7 +106,7 @@ pub(super) fn texts(frames: &[Arc<Frame>]) -> Vec<String> {
 
 /// The n-th position after a log's start.
 pub(super) fn nth(start: Start, number: u64) -> Position {
-    Position::new(start.extent.floor.milliseconds() + number, 0).expect("in range")
+    Position::new(start.extent.head.milliseconds() + number, 0).expect("in range")
 }
 
 pub(super) fn pending(position: Position, event: Event) -> Pending {

@@ -114,7 +114,7 @@ fn much_goes_in_steps_so_that_publishers_need_not_wait() {
     let steps = [(); 4].map(|()| match journal.trim(&retention, 0).expect("trimmed") {
         Trimmed { upto: Some(upto), more: true } => ("partly", upto),
         Trimmed { upto: Some(upto), more: false } => ("wholly", upto),
-        Trimmed { upto: None, .. } => ("nothing", start.extent.floor),
+        Trimmed { upto: None, .. } => ("nothing", start.extent.head),
     });
     let at = |number| nth(start, number);
     let expected =
