@@ -188,7 +188,8 @@ impl<G: Guard> Reactor<G> {
     pub fn start(settings: Settings, shards: usize, log: &Arc<EventLog>) -> io::Result<Reactor<G>> {
         let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..shards {
-            let (inbox, thread) = thread::start(number, settings, Arc::clone(log))?;
+            let stagger = Duration::from_millis(TICK_MILLISECONDS) * number as u32 / shards as u32;
+            let (inbox, thread) = thread::start(number, stagger, settings, Arc::clone(log))?;
             let bell = Arc::clone(&inbox);
             log.ring().watch(move || bell.ring());
             inboxes.push(inbox);

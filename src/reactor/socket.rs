@@ -11,7 +11,7 @@ use socket2::SockRef;
 
 /// How long the kernel waits for a peer that acknowledges nothing. With a heartbeat at least every
 /// 30 s, a peer that vanished without a word is found within 60 s.
-pub const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// The same while old events are replayed, for which `max_lag` does not count.
 const UNACKNOWLEDGED_REPLAYING: Duration = Duration::from_secs(55);
 

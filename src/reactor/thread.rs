@@ -85,8 +85,12 @@ impl<G> Inbox<G> {
 }
 
 /// Starts a shard's thread.
+///
+/// Its ticks come `stagger` later than they would: shards that all send their heartbeats at the same
+/// moment are in each other's way inside the kernel.
 pub(super) fn start<G: Guard>(
     number: usize,
+    stagger: Duration,
     settings: Settings,
     log: Arc<EventLog>,
 ) -> io::Result<(Arc<Inbox<G>>, JoinHandle<()>)> {
@@ -103,7 +107,7 @@ pub(super) fn start<G: Guard>(
         shard: Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0),
         inbox: Arc::clone(&inbox),
         log,
-        began: Instant::now(),
+        began: Instant::now() + stagger,
         ticked: 0,
         drain: None,
     };
