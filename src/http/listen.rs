@@ -28,9 +28,13 @@ const BACKLOG: i32 = 4096;
 /// A quiet peer is asked whether it is there after this long, and then again every so often. Within
 /// [`UNACKNOWLEDGED`] there must be room for several questions: a kernel that is told of both gives a
 /// peer up at the first question after that time, and one lost packet would end the stream.
-const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEPALIVE_TRIES: u32 = 4;
+const _: () = assert!(
+    KEEPALIVE.as_secs() + 3 * KEEPALIVE_INTERVAL.as_secs() < UNACKNOWLEDGED.as_secs(),
+    "one lost packet must not end a stream"
+);
 /// How long to take no connection when there are no descriptors: trying at once would only spin, and
 /// fill the log.
 const BACK_OFF: Duration = Duration::from_millis(100);
