@@ -9,9 +9,8 @@ use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-/// How long the kernel waits for a peer that acknowledges nothing. A peer that vanished without a word
-/// is found within 60 s: by the questions that a quiet one is asked, or, when a heartbeat comes between
-/// them, so long after the heartbeat.
+/// How long the kernel waits for a peer that acknowledges nothing. With a heartbeat every 30 s, a peer
+/// that vanished without a word is found within 60 s.
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
 /// The same while old events are replayed, for which `max_lag` does not count.
 const UNACKNOWLEDGED_REPLAYING: Duration = Duration::from_secs(55);
