@@ -93,7 +93,7 @@ impl Embedded {
     ) -> Result<Option<Position>, redb::Error> {
         self.read(|transaction| {
             let table = transaction.open_table(EVENTS)?;
-            if search.before.is_none() && self.few(&table, search)? {
+            if search.before.is_none() && few(&table, search)? {
                 return Ok(Some(search.after));
             }
             let last = search.before.map_or(u64::MAX, |before| before.to_bits() - 1);
@@ -108,20 +108,18 @@ impl Embedded {
             Ok((found.len() < most).then_some(search.after))
         })
     }
+}
 
-    /// Whether there are no more events after the position than may match: then none has to be
-    /// looked at.
-    fn few(
-        &self,
-        table: &impl ReadableTable<u64, &'static [u8]>,
-        search: &Search,
-    ) -> Result<bool, redb::Error> {
-        let first = table.range(search.after.to_bits() + 1..)?.next();
-        let (Some(first), Some(last)) = (first, table.last()?) else { return Ok(true) };
-        let tally = |record: &[u8]| record::tally(record).ok_or_else(corrupt);
-        let since = tally(last.1.value())?.events - tally(first?.1.value())?.events + 1;
-        Ok(since <= search.limit as u64)
-    }
+/// Whether there are no more events after the position than may match: then none has to be looked at.
+fn few(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    search: &Search,
+) -> Result<bool, redb::Error> {
+    let first = table.range(search.after.to_bits() + 1..)?.next();
+    let (Some(first), Some(last)) = (first, table.last()?) else { return Ok(true) };
+    let tally = |record: &[u8]| record::tally(record).ok_or_else(corrupt);
+    let since = tally(last.1.value())?.events - tally(first?.1.value())?.events + 1;
+    Ok(since <= search.limit as u64)
 }
 
 /// The first `most` positions in a range, or the last ones from the end on, of events that have one
