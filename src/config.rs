@@ -39,7 +39,7 @@ const RESERVED_DESCRIPTORS: u64 = 256;
 pub struct Config {
     /// Development: demo tokens count; only ever together with loopback.
     pub dev: bool,
-    /// Where to listen; never empty.
+    /// Where to listen; empty only when sockets are inherited.
     pub listen: Vec<Listen>,
     /// Where the log is kept.
     pub data_dir: PathBuf,
@@ -170,7 +170,28 @@ impl Config {
         flags: &Flags,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
-        let mut assignments: Vec<Assignment> = settings::defaults().collect();
+        Config::resolve_over(settings::defaults(), flags, env)
+    }
+
+    /// The same for a process that was started with sockets to listen on: they take the place of
+    /// the default addresses, and what somebody chose is opened besides.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn resolve_activated(
+        flags: &Flags,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Config, ConfigError> {
+        let defaults = settings::defaults().filter(|default| default.setting.key != "listen");
+        Config::resolve_over(defaults, flags, env)
+    }
+
+    fn resolve_over(
+        defaults: impl Iterator<Item = Assignment>,
+        flags: &Flags,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Config, ConfigError> {
+        let mut assignments: Vec<Assignment> = defaults.collect();
         if let Some(file) = flags.config_file() {
             assignments.extend(file::read(file)?);
         }
@@ -207,12 +228,24 @@ impl Config {
         if self.log.store == Store::Memory {
             self.log.durability = Durability::Memory;
         }
-        if self.dev
-            && let Some(address) = self.listen.iter().find_map(beyond_loopback)
-        {
-            return Err(ConfigError::DevBeyondLoopback { address });
+        for listen in &self.listen {
+            if let Listen::Tcp(address) = listen {
+                self.check_address(*address)?;
+            }
         }
         Ok(self)
+    }
+
+    /// Whether the server may listen on `address`.
+    ///
+    /// # Errors
+    /// [`ConfigError::DevBeyondLoopback`]: what `dev` gives away is for this machine alone.
+    pub fn check_address(&self, address: SocketAddr) -> Result<(), ConfigError> {
+        // Canonical, so that ::ffff:127.0.0.1 counts as what it is.
+        if self.dev && !address.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::DevBeyondLoopback { address });
+        }
+        Ok(())
     }
 
     /// Holds nothing that counts: the table's defaults are read over all of it.
@@ -263,12 +296,4 @@ pub fn check_descriptors(max_connections: usize, hard_limit: u64) -> Result<(), 
         return Ok(());
     }
     Err(ConfigError::Descriptors { max_connections, hard_limit, room })
-}
-
-fn beyond_loopback(listen: &Listen) -> Option<SocketAddr> {
-    match listen {
-        // Canonical, so that ::ffff:127.0.0.1 counts as what it is.
-        Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Some(*address),
-        Listen::Tcp(_) | Listen::Unix(_) => None,
-    }
 }

@@ -19,7 +19,7 @@
 //! bytes until it ends for one [`reactor::CloseReason`].
 //!
 //! Each of these uses only what stands before it: `json`, `event`, `cursor` · `topic` · `frame` ·
-//! `log` · `reactor` · `hub` · `http` · `config`.
+//! `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
 
 pub mod config;
 pub mod cursor;
@@ -31,5 +31,6 @@ mod interner;
 pub mod json;
 pub mod log;
 pub mod reactor;
+pub mod service_manager;
 pub mod topic;
 mod vital;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rill::config::{
-    self, Cli, Command, Config, Durability, HeartbeatMode, LogFormat, RefuseStreams,
+    self, Cli, Command, Config, Durability, Flags, HeartbeatMode, LogFormat, RefuseStreams,
 };
 use rill::http::listen::{Address, Listener};
 use rill::http::{self, Server, auth, body};
@@ -16,10 +16,9 @@ use rill::hub::admission::Limits;
 use rill::hub::{self, Hub};
 use rill::log::{self, EventLog};
 use rill::reactor::{self, ticks};
+use rill::service_manager;
 use rill::topic::Topics;
-use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 /// The user of the token that `--dev` prints: the one of the reference documents.
@@ -29,9 +28,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(flags) => Config::resolve(&flags, std::env::vars_os())
-            .map_err(Failure::from)
-            .and_then(|config| serve(&config)),
+        Command::Serve(flags) => serve(&flags),
         Command::CheckConfig(flags) => Config::resolve(&flags, std::env::vars_os())
             .map(|config| print!("{}", config.to_toml()))
             .map_err(Failure::from),
@@ -45,7 +42,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: &Config) -> Result<(), Failure> {
+fn serve(flags: &Flags) -> Result<(), Failure> {
+    // First of all, while there is one thread.
+    let inherited = service_manager::sockets()?;
+    let config = &settings(flags, &inherited)?;
     start_logging(config)?;
     let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE)?;
     config::check_descriptors(config.max_connections, hard_limit)?;
@@ -55,7 +55,7 @@ fn serve(config: &Config) -> Result<(), Failure> {
     let streams = stream_settings(config);
     let hub = Hub::start(hub_settings(config), streams, config.shards, log, topics)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, &hub));
+    let served = runtime.block_on(run(config, &hub, inherited));
     // No handler is left that could still publish when the log closes.
     drop(runtime);
     hub.stop();
@@ -63,28 +63,44 @@ fn serve(config: &Config) -> Result<(), Failure> {
     served
 }
 
-async fn run(config: &Config, hub: &Arc<Hub>) -> Result<(), Failure> {
+async fn run(config: &Config, hub: &Arc<Hub>, inherited: Vec<Listener>) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let server = Server::new(http_settings(config), Arc::clone(hub));
-    let (end, ended) = watch::channel(false);
-    let listeners = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    listeners.iter().for_each(|listener| announce(config, listener.address()));
-    let acceptor = server.listen(listeners, Handle::current(), ended)?;
+    let opened = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    inherited.iter().chain(&opened).for_each(|listener| announce(config, listener.address()));
+    let status = listening(inherited.iter().chain(&opened));
+    let (mut inherited, mut own) = (server.listen(inherited)?, server.listen(opened)?);
     let tending = Arc::clone(hub);
     tokio::spawn(async move { tending.tend().await });
     warn_of_locked_doors(config);
-    tokio::select! {
-        _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
-        _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-    }
+    service_manager::ready(&status);
+    let signal = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    tracing::info!("{signal}: draining");
     let until = Instant::now() + config.drain_timeout;
+    service_manager::stopping(&format!("{signal}: draining"), config.drain_timeout);
+    inherited.hand_over(until).await;
     hub.drain(until).await;
-    acceptor.stop();
-    // Every connection holds a receiver until its last answer is out.
-    let _ = end.send(true);
-    let _ = tokio::time::timeout_at(until.into(), end.closed()).await;
+    own.close(until).await;
+    inherited.close(until).await;
     Ok(())
+}
+
+/// What is inherited stands in place of the default addresses, and is held to the same rules.
+fn settings(flags: &Flags, inherited: &[Listener]) -> Result<Config, Failure> {
+    if inherited.is_empty() {
+        return Ok(Config::resolve(flags, std::env::vars_os())?);
+    }
+    let config = Config::resolve_activated(flags, std::env::vars_os())?;
+    for listener in inherited {
+        if let Address::Tcp(address) = listener.address() {
+            config.check_address(*address)?;
+        }
+    }
+    Ok(config)
 }
 
 fn bind(address: &config::Listen) -> Result<Listener, Failure> {
@@ -107,6 +123,12 @@ fn start_logging(config: &Config) -> Result<(), Failure> {
         LogFormat::Json => lines.json().init(),
     }
     Ok(())
+}
+
+/// Where the server is, in a line.
+fn listening<'a>(listeners: impl Iterator<Item = &'a Listener>) -> String {
+    let addresses: Vec<String> = listeners.map(|one| one.address().to_string()).collect();
+    format!("listening on {}", addresses.join(", "))
 }
 
 /// Says on standard output where the server is, and under `--dev` what to do with it.

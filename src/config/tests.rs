@@ -125,6 +125,18 @@ fn lists_replace_each_other_whole() {
 }
 
 #[test]
+fn inherited_sockets_take_the_place_of_the_default_address_alone() {
+    let listen = |pairs: &[(&str, &str)], args: &[&str]| {
+        Config::resolve_activated(&flags(args), env(pairs)).expect("config").listen
+    };
+    assert_eq!(listen(&[], &[]), []);
+    assert_eq!(listen(&[], &["--listen", "127.0.0.1:3000"]), [tcp("127.0.0.1:3000")]);
+    assert_eq!(listen(&[("RILL_LISTEN", "127.0.0.1:3000")], &[]), [tcp("127.0.0.1:3000")]);
+    let config = Config::resolve_activated(&flags(&[]), env(&[])).expect("config");
+    assert_eq!(Config { listen: defaults().listen, ..config }, defaults());
+}
+
+#[test]
 fn the_log_has_a_short_name_everywhere() {
     let memory = |result: Result<Config, ConfigError>| {
         let log = result.expect("config").log;

@@ -1,10 +1,12 @@
 //! Listening sockets, and taking connections from them.
 
+mod socket;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,23 +17,14 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Socket, Type};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::reactor::{Peer, UNACKNOWLEDGED};
+use crate::reactor::Peer;
 use crate::vital;
 
-/// Connections that the kernel keeps until they are taken. The usual 128 overflow when clients come
-/// back together, and each overflow costs a client seconds.
-const BACKLOG: i32 = 4096;
-/// A peer that nothing was written to for this long is asked whether it is there, and given up when
-/// it does not answer the first time. That is for servers whose heartbeat comes later: a heartbeat
-/// finds a vanished peer by itself. Earlier questions would do harm: the kernel asks thousands of
-/// peers in one instant, loses most of that on a loopback device, and ends streams that are well.
-const KEEPALIVE: Duration = Duration::from_secs(45);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_TRIES: u32 = 2;
 /// How long to take no connection when there are no descriptors: trying at once would only spin, and
 /// fill the log.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -43,7 +36,7 @@ const TURN: usize = 256;
 pub enum Address {
     /// An address and a port; port 0 is any free one.
     Tcp(SocketAddr),
-    /// The path of a unix socket.
+    /// The path of a unix socket; an abstract one is written with an `@`.
     Unix(PathBuf),
 }
 
@@ -56,11 +49,24 @@ impl fmt::Display for Address {
     }
 }
 
+/// Why a socket that somebody else opened is not listened on.
+#[derive(Debug, Error)]
+pub enum InheritError {
+    /// Not what it should be.
+    #[error("not a TCP or unix stream socket that listens")]
+    NotListening,
+    /// The system does not do what is needed with it.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
 /// A listening socket.
 pub struct Listener {
     socket: Listening,
-    /// Where it can be reached; a unix socket's path is removed in the end.
+    /// Where it can be reached.
     address: Address,
+    /// Whether it is somebody else's, who keeps it open for the next process.
+    inherited: bool,
 }
 
 enum Listening {
@@ -73,15 +79,35 @@ impl Listener {
     pub fn bind(address: &Address) -> io::Result<Listener> {
         match address {
             Address::Tcp(wanted) => {
-                let socket = TcpListener::from_std(tcp(*wanted)?.into());
+                let socket = TcpListener::from_std(socket::tcp(*wanted)?.into());
                 let address = Address::Tcp(socket.local_addr()?);
-                Ok(Listener { socket: Listening::Tcp(socket), address })
+                Ok(Listener { socket: Listening::Tcp(socket), address, inherited: false })
             }
             Address::Unix(path) => {
-                let socket = UnixListener::from_std(unix(path)?.into());
-                Ok(Listener { socket: Listening::Unix(socket), address: address.clone() })
+                let socket = Listening::Unix(UnixListener::from_std(socket::unix(path)?.into()));
+                Ok(Listener { socket, address: address.clone(), inherited: false })
             }
         }
+    }
+
+    /// Takes over a socket that somebody else opened and keeps: the length of its queue is his
+    /// choice, and its path stays.
+    pub fn inherit(socket: OwnedFd) -> Result<Listener, InheritError> {
+        let socket = Socket::from(socket);
+        if !socket.is_listener()? || socket.r#type()? != Type::STREAM {
+            return Err(InheritError::NotListening);
+        }
+        socket.set_nonblocking(true)?;
+        let at = socket.local_addr()?;
+        let (socket, address) = if let Some(address) = at.as_socket() {
+            socket::set_tcp_options(&socket)?;
+            (Listening::Tcp(TcpListener::from_std(socket.into())), Address::Tcp(address))
+        } else if let Some(path) = socket::path_of(&at) {
+            (Listening::Unix(UnixListener::from_std(socket.into())), Address::Unix(path))
+        } else {
+            return Err(InheritError::NotListening);
+        };
+        Ok(Listener { socket, address, inherited: true })
     }
 
     /// Where it can be reached.
@@ -110,7 +136,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
+        if let (Address::Unix(path), false) = (&self.address, self.inherited) {
             // Somebody may have removed it already.
             let _ = std::fs::remove_file(path);
         }
@@ -224,47 +250,6 @@ impl Newcomer {
             Newcomer::Tcp(stream, _) => TcpStream::from_std(stream).map(Accepted::Tcp),
             Newcomer::Unix(stream) => UnixStream::from_std(stream).map(Accepted::Unix),
         }
-    }
-}
-
-/// Options are set here once: what is accepted inherits them.
-fn tcp(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_TRIES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-fn unix(path: &Path) -> io::Result<Socket> {
-    remove_left_over(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket)
-}
-
-/// A process that was killed leaves its socket behind. One that somebody listens on is not touched,
-/// nor is anything else.
-fn remove_left_over(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod api;
 pub mod auth;
 pub mod body;
 mod drive;
+mod front;
 mod gate;
 mod head;
 mod linger;
@@ -34,7 +35,8 @@ use crate::hub::{Hub, Refused};
 
 use body::Bodies;
 use drive::{Handoff, HeadRefusal, Outcome, Serve, Timeouts, drive};
-use listen::{Acceptor, Listener, Newcomer};
+pub use front::Front;
+use listen::{Listener, Newcomer};
 use problem::Problem;
 use query::Query;
 use router::{Endpoint, Stream, Verb, route};
@@ -83,17 +85,11 @@ impl Server {
         Arc::new(Server { settings, hub, bodies: Bodies::new(settings.body) })
     }
 
-    /// Takes connections and drives each in a task of `runtime`. When `end` turns true, connections
-    /// end with their current answer.
-    pub fn listen(
-        self: &Arc<Self>,
-        listeners: Vec<Listener>,
-        runtime: Handle,
-        end: watch::Receiver<bool>,
-    ) -> io::Result<Acceptor> {
-        let server = Arc::clone(self);
-        Acceptor::start(listeners, move |newcomer| {
-            runtime.spawn(Arc::clone(&server).connection(newcomer, end.clone()));
+    /// Takes connections and drives each in a task of the runtime that this is called on.
+    pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) -> io::Result<Front> {
+        let (server, runtime) = (Arc::clone(self), Handle::current());
+        Front::open(listeners, move |newcomer, end| {
+            runtime.spawn(Arc::clone(&server).connection(newcomer, end));
         })
     }
 

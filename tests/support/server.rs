@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) fn rill() -> Setup {
         args: Vec::new(),
         env: Vec::new(),
         descriptors: None,
+        inherited: Vec::new(),
     }
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct Setup {
     args: Vec<OsString>,
     env: Vec<(String, String)>,
     descriptors: Option<u32>,
+    inherited: Vec<Arc<OwnedFd>>,
 }
 
 impl Setup {
@@ -80,6 +83,13 @@ impl Setup {
         self
     }
 
+    /// Started with this descriptor as a service manager does it, and without an address unless one is given. At most
+    /// two.
+    pub(crate) fn inherit(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.inherited.push(Arc::new(descriptor.into()));
+        self
+    }
+
     /// A path in the directory of this setup.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -91,21 +101,47 @@ impl Setup {
 
     fn command(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_rill");
-        let mut command = match self.descriptors {
+        let mut command = match self.preparations() {
             None => Command::new(binary),
-            Some(limit) => {
+            Some(preparations) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\""), binary]);
+                shell.args(["-c", &format!("{preparations} exec \"$0\" \"$@\""), binary]);
                 shell
             }
         };
         command.arg("serve").args(self.dev.then_some("--dev"));
         match &self.listen[..] {
+            [] if !self.inherited.is_empty() => &mut command,
             [] => command.args(["--listen", "127.0.0.1:0"]),
             several => command.args(several.iter().flat_map(|address| ["--listen", address])),
         };
         command.arg("--data-dir").arg(&self.data).args(&self.args);
         clean(&mut command).envs(self.env.clone()).current_dir(self.dir.path());
+        command
+    }
+
+    /// What a shell does before the server takes its place. Inherited descriptors come to the shell as its standard
+    /// ones.
+    fn preparations(&self) -> Option<String> {
+        let sockets = match self.inherited.len() {
+            0 => return self.descriptors.map(|limit| format!("ulimit -n {limit} &&")),
+            1 => "3<&0",
+            2 => "3<&0 4<&1 >stdout",
+            _ => panic!("the kit hands over two descriptors at most"),
+        };
+        let count = self.inherited.len();
+        Some(format!("exec {sockets} </dev/null; LISTEN_FDS={count} LISTEN_PID=$$"))
+    }
+
+    /// The standard streams of the child: those that it inherits instead, and else these.
+    fn stdio(&self, out: Stdio, error: Stdio) -> Command {
+        let inherited = |index: usize| {
+            let descriptor = self.inherited.get(index)?;
+            Some(Stdio::from(descriptor.try_clone().expect("a second descriptor")))
+        };
+        let mut command = self.command();
+        command.stdin(inherited(0).unwrap_or_else(Stdio::null));
+        command.stdout(inherited(1).unwrap_or(out)).stderr(error);
         command
     }
 
@@ -115,12 +151,8 @@ impl Setup {
         let (out, log) = (self.path("stdout"), self.path("stderr"));
         let append =
             || OpenOptions::new().create(true).append(true).open(&log).expect("a file for the log");
-        let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stdout(File::create(&out).expect("a file for stdout"))
-            .stderr(append());
-        let child = command.spawn().expect("the binary runs");
+        let out = File::create(&out).expect("a file for stdout");
+        let child = self.stdio(out.into(), append().into()).spawn().expect("the binary runs");
         let mut server = Server { child, setup: self, tcp: Vec::new(), unix: Vec::new() };
         server.wait_until_it_listens();
         server
@@ -129,9 +161,8 @@ impl Setup {
     /// Runs it to its end: for starts that are refused.
     #[track_caller]
     pub(crate) fn output(&self) -> Output {
-        let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary runs");
+        let mut child =
+            self.stdio(Stdio::piped(), Stdio::piped()).spawn().expect("the binary runs");
         let status = exit(&mut child, PATIENCE);
         let output = child.wait_with_output().expect("its output");
         assert!(status.is_some(), "it did not end: {output:?}");
@@ -142,7 +173,8 @@ impl Setup {
 /// Nothing of the environment that the tests were started in reaches the server.
 pub(super) fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("RILL_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("RILL_") || text.starts_with("LISTEN_") || text == "NOTIFY_SOCKET" {
             command.env_remove(name);
         }
     }
@@ -180,7 +212,7 @@ impl Server {
 
     #[track_caller]
     fn wait_until_it_listens(&mut self) {
-        let listeners = self.setup.listen.len().max(1);
+        let listeners = (self.setup.listen.len() + self.setup.inherited.len()).max(1);
         let deadline = Instant::now() + PATIENCE;
         while self.tcp.len() + self.unix.len() < listeners {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {

@@ -1,0 +1,68 @@
+//! Listeners and the connections that came through them, up to their common end.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout_at};
+
+use super::listen::{Acceptor, Listener, Newcomer};
+
+/// For the request of a connection that was taken a moment ago.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+/// For the answers to what was asked until then. What takes longer meets the drain: it is time to
+/// tell the streams.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A set of listeners and their connections, streams not included.
+pub struct Front {
+    /// `None` when there are no listeners, or no more.
+    acceptor: Option<Acceptor>,
+    /// Every connection holds a receiver until its last answer is out.
+    end: watch::Sender<bool>,
+}
+
+impl Front {
+    /// Gives each connection to `greet`, with the receiver that tells when it shall end with its
+    /// current answer.
+    pub(super) fn open(
+        listeners: Vec<Listener>,
+        greet: impl Fn(Newcomer, watch::Receiver<bool>) + Send + 'static,
+    ) -> io::Result<Front> {
+        let (end, ended) = watch::channel(false);
+        if listeners.is_empty() {
+            return Ok(Front { acceptor: None, end });
+        }
+        let greet = move |newcomer| greet(newcomer, ended.clone());
+        Ok(Front { acceptor: Some(Acceptor::start(listeners, greet)?), end })
+    }
+
+    /// Leaves the listeners to the next process, before this one drains. Nobody is refused: whoever
+    /// comes from now on waits in the kernel's queue, and whoever has asked is answered as ever.
+    pub async fn hand_over(&mut self, until: Instant) {
+        if self.acceptor.is_some() {
+            self.stop();
+            sleep(ON_ITS_WAY).await;
+            self.end(until.min(Instant::now() + LAST_ANSWERS)).await;
+        }
+    }
+
+    /// Takes no more connections, and ends each with its current answer. Returns when all have
+    /// ended, or at `until`.
+    pub async fn close(&mut self, until: Instant) {
+        self.stop();
+        self.end(until).await;
+    }
+
+    fn stop(&mut self) {
+        if let Some(acceptor) = self.acceptor.take() {
+            acceptor.stop();
+        }
+    }
+
+    async fn end(&self, until: Instant) {
+        // Fails when there are no connections.
+        let _ = self.end.send(true);
+        let _ = timeout_at(until.into(), self.end.closed()).await;
+    }
+}
