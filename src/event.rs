@@ -168,7 +168,7 @@ impl ObjectWriter {
     pub fn text(mut self, name: &'static str, value: Option<&str>) -> Self {
         self.name(name);
         match value {
-            Some(text) => self.json.push_str(&serde_json::Value::from(text).to_string()),
+            Some(text) => push_quoted(&mut self.json, text),
             None => self.json.push_str("null"),
         }
         self
@@ -208,6 +208,17 @@ impl ObjectWriter {
     pub fn finish(mut self) -> Payload {
         self.json.push('}');
         Payload { json: self.json.into(), id_at: self.id_at }
+    }
+}
+
+/// Most texts have nothing to escape, and are copied as they are.
+fn push_quoted(json: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
     }
 }
 

@@ -14,6 +14,7 @@ use redb::{
     TableDefinition, WriteTransaction,
 };
 
+use super::by_topic::{self, BY_TOPIC};
 use super::record::{self, Tally};
 use super::trim::Cut;
 use super::writer::{Answered, Pending, Start, Store, StoreError, Trimmed};
@@ -24,7 +25,6 @@ use crate::cursor::{Epoch, Position};
 pub(super) const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 /// Topic and position of each event, so that what concerns a stream is found without looking at what
 /// does not.
-pub(super) const BY_TOPIC: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_topic");
 /// Numbers about the log itself.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Digest of an idempotency key to the position of its event and the digest of its body.
@@ -230,19 +230,18 @@ fn write_into<T>(
 
 fn insert(transaction: &WriteTransaction, rows: &[&Row]) -> Result<(), redb::Error> {
     let mut events = transaction.open_table(EVENTS)?;
-    let mut by_topic = transaction.open_table(BY_TOPIC)?;
+    let mut topics = Vec::new();
     for Row { position, record, once, at } in rows {
         events.insert(position.to_bits(), record.as_slice())?;
-        for topic in record::topics(record).ok_or_else(corrupt)? {
-            by_topic.insert((topic, position.to_bits()), ())?;
-        }
+        let of_event = record::topics(record).ok_or_else(corrupt)?;
+        topics.extend(of_event.into_iter().map(|topic| (topic, position.to_bits())));
         if let Some(once) = once {
             let answered = (position.to_bits(), &once.body);
             transaction.open_table(ONCE)?.insert(&once.key, answered)?;
             transaction.open_table(ONCE_BY_AGE)?.insert((*at, &once.key), ())?;
         }
     }
-    Ok(())
+    by_topic::insert(transaction, topics)
 }
 
 /// Takes events out, and their entries in the index.
@@ -257,11 +256,8 @@ pub(super) fn remove_events(
         entries.extend(topics.into_iter().map(|topic| (topic.to_owned(), position)));
         false
     })?;
-    let mut by_topic = transaction.open_table(BY_TOPIC)?;
-    for (topic, position) in &entries {
-        by_topic.remove((topic.as_str(), *position))?;
-    }
-    Ok(())
+    let mut index = transaction.open_table(BY_TOPIC)?;
+    entries.iter().try_for_each(|(topic, position)| by_topic::remove(&mut index, topic, *position))
 }
 
 impl Store for Journal {

@@ -4,6 +4,7 @@
 //! it: in the [`Ring`], which every shard reads, and after that in the answer to its publisher. What
 //! has left the ring is read back from the store, page by page, by a small pool of readers.
 
+mod by_topic;
 mod embedded;
 mod memory;
 mod pages;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable};
 
-use super::embedded::{BY_TOPIC, EVENTS, Embedded, FLOOR, Journal, META, corrupt};
+use super::by_topic::{self, BY_TOPIC};
+use super::embedded::{EVENTS, Embedded, FLOOR, Journal, META, corrupt};
 use super::record;
 use super::writer::Start;
 use crate::cursor::Position;
@@ -137,13 +138,11 @@ fn positions(
     }
     let index = transaction.open_table(BY_TOPIC)?;
     for topic in topics {
-        let (first, last) = ((topic.as_str(), *range.start()), (topic.as_str(), *range.end()));
-        let mut entries = index.range(first..=last)?;
         // What is among the first of all is among the first of its topic.
-        for _ in 0..most {
-            let next = if from_the_end { entries.next_back() } else { entries.next() };
-            let Some(entry) = next else { break };
-            found.push(entry?.0.value().1);
+        if from_the_end {
+            by_topic::last(&index, topic.as_str(), &range, most, &mut found)?;
+        } else {
+            by_topic::first(&index, topic.as_str(), &range, most, &mut found)?;
         }
     }
     found.sort_unstable();
