@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
@@ -14,22 +17,24 @@ use crate::stop::Stop;
 /// The line in which a program names its address has this before it, wherever in the line.
 const LISTENING: &str = "listening on ";
 
-/// The send loop's lines that say how much it sent begin with this.
-const SENT: &str = "sent ";
-
 /// How many of its last lines are shown when it fails.
 const TAIL: usize = 30;
 
 /// A program that has to start within this time.
 const START: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether to stop waiting for it.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// Killed when dropped.
 pub(crate) struct Child {
     process: std::process::Child,
-    /// The pipe to it.
-    pub(crate) stdin: Option<ChildStdin>,
+    /// The pipe to it, whose end tells the programs of ours that we are gone.
+    _stdin: Option<ChildStdin>,
     messages: Receiver<String>,
     tail: Arc<Mutex<VecDeque<String>>>,
+    /// We ended it.
+    killed: bool,
 }
 
 impl Child {
@@ -45,8 +50,8 @@ impl Child {
         if let Some(stderr) = process.stderr.take() {
             watch(stderr, sender, tail.clone());
         }
-        let stdin = process.stdin.take();
-        Ok(Child { process, stdin, messages, tail })
+        let _stdin = process.stdin.take();
+        Ok(Child { process, _stdin, messages, tail, killed: false })
     }
 
     /// Its process id.
@@ -60,48 +65,53 @@ impl Child {
         stop: &Stop,
         wanted: fn(&Endpoint) -> bool,
     ) -> Result<Endpoint, Failure> {
-        let named = |line: &str| listening(line).filter(wanted);
-        self.message(stop, named)
-            .map_err(|reason| reason.unwrap_or_else(|| self.silent("it named no address")))
-    }
-
-    /// Waits for the number in `sent N`.
-    pub(crate) fn sent(&self, stop: &Stop) -> Result<u64, Failure> {
-        let sent = |line: &str| line.strip_prefix(SENT).and_then(|count| count.parse().ok());
-        self.message(stop, sent)
-            .map_err(|reason| reason.unwrap_or_else(|| self.silent("it did not say what it sent")))
-    }
-
-    /// The first message that means something to `read`. Messages before it are dropped. Without
-    /// one in time: None.
-    fn message<T>(
-        &self,
-        stop: &Stop,
-        read: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, Option<Failure>> {
         let end = Instant::now() + START;
         while Instant::now() < end {
             stop.check()?;
-            match self.messages.recv_timeout(Duration::from_millis(50)) {
+            match self.messages.recv_timeout(GLANCE) {
                 Ok(line) => {
-                    if let Some(value) = read(&line) {
-                        return Ok(value);
+                    if let Some(endpoint) = listening(&line).filter(wanted) {
+                        return Ok(endpoint);
                     }
                 }
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Err(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        Err(None)
+        Err(self.silent("it named no address"))
     }
 
-    fn silent(&self, reason: &'static str) -> Failure {
+    /// It did not start: with its last lines.
+    pub(crate) fn silent(&self, reason: &'static str) -> Failure {
+        Failure::NotStarted { reason, output: self.tail() }
+    }
+
+    fn tail(&self) -> String {
         let tail = self.tail.lock().map(|tail| tail.iter().cloned().collect::<Vec<_>>().join("\n"));
-        Failure::NotStarted { reason, output: tail.unwrap_or_default() }
+        tail.unwrap_or_default()
+    }
+
+    /// Waits for `time`. False as soon as it has ended and its last line is read.
+    pub(crate) fn lives_on(&self, time: Duration) -> bool {
+        self.messages.recv_timeout(time) != Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has; after `patience` it is killed.
+    pub(crate) fn terminate(&mut self, patience: Duration) {
+        let end = Instant::now() + patience;
+        let mut asked = false;
+        self.killed = true;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < end {
+            // It is not waited for yet, so that the number is still its own.
+            asked = asked || kill(Pid::from_raw(self.pid()), Signal::SIGTERM).is_ok();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill();
     }
 
     /// Kills it (SIGKILL) and waits until it is gone.
     pub(crate) fn kill(&mut self) {
+        self.killed = true;
         // Both fail only when it is gone already.
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -109,7 +119,16 @@ impl Child {
 }
 
 impl Drop for Child {
+    /// One that has ended by itself is worth a word: whatever failed failed because of that.
     fn drop(&mut self) {
+        if !self.killed
+            && let Ok(Some(status)) = self.process.try_wait()
+        {
+            eprintln!(
+                "the server had ended by itself ({status}); its last lines:\n{}",
+                self.tail()
+            );
+        }
         self.kill();
     }
 }
@@ -122,7 +141,7 @@ fn watch(
 ) {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            if line.contains(LISTENING) || line.starts_with(SENT) {
+            if line.contains(LISTENING) {
                 // Nobody waits for messages any more: still read on.
                 let _ = messages.send(line.clone());
             }

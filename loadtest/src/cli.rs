@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::dialect::DialectSource;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::opening::Pace;
 use crate::scenario;
-use crate::target::{Target, TokenIn};
 
 /// Drives an SSE server with thousands of streams and checks every event.
 ///
@@ -36,15 +36,34 @@ pub(crate) enum Command {
     Flood(scenario::flood::Options),
     /// All streams cut at once, and back with their cursors
     Storm(scenario::storm::Options),
+    /// Each event for one user of many: finding him, and latency
+    Unicast(scenario::unicast::Options),
+    /// Streams that connect and leave at a rate, and miss nothing
+    Churn(scenario::churn::Options),
+    /// A share of readers at a few bytes a second: the others must not notice
+    Slow(scenario::slow::Options),
+    /// Everything at once: one and all, coming and going, slow readers, floods, cuts
+    Mixed(scenario::mixed::Options),
+    /// The same for a long time, and whether the server grows
+    Soak(scenario::soak::Options),
     /// Publishers one after the other's answer: publishes a second and their latency
     Publish(scenario::publish::Options),
     /// CPU that open streams cost while nothing happens
     Idle(scenario::idle::Options),
     /// kill -9 while publishing: what was answered must be replayed
     Crash(scenario::crash::Options),
+    /// Rill next to nchan, an axum server and a plain send loop, and next to any server at --url
+    Compare(scenario::compare::Options),
+    /// What nginx in front costs, and what each setting of its profile does
+    Proxy(scenario::proxy::Options),
+    /// nginx in front is reloaded or restarted under load: nothing may be lost
+    Restart(scenario::restart::Options),
     /// The reference of `fanout` and `flood`, in a process of its own
     #[command(hide = true)]
     SendLoop(SendLoopOptions),
+    /// An axum server to compare with, in a process of its own
+    #[command(hide = true)]
+    AxumServer(AxumServerOptions),
 }
 
 /// What the send loop's process is told by its parent.
@@ -56,6 +75,14 @@ pub(crate) struct SendLoopOptions {
     /// The size of one event on the wire
     #[arg(long, default_value_t = 250)]
     pub(crate) frame_bytes: usize,
+}
+
+/// What the axum server's process is told by its parent.
+#[derive(Debug, Args)]
+pub(crate) struct AxumServerOptions {
+    /// 127.0.0.1:PORT or unix:PATH
+    #[arg(long)]
+    pub(crate) listen: Endpoint,
 }
 
 /// What all scenarios share.
@@ -73,7 +100,7 @@ pub(crate) struct Common {
     /// All that follows is handed to the server
     #[arg(long, global = true, num_args = 1.., allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) server_args: Vec<String>,
-    /// Attach to the server at http://127.0.0.1:PORT instead of starting one
+    /// Attach to the server at http://127.0.0.1:PORT (or https) instead of starting one
     #[arg(long, global = true, value_name = "URL", conflicts_with = "unix")]
     pub(crate) url: Option<Endpoint>,
     /// Use a unix socket; with =PATH attach to the server that listens there
@@ -88,9 +115,16 @@ pub(crate) struct Common {
     /// How many streams may be opening at once [default: 512; storm: all]
     #[arg(long, global = true)]
     pub(crate) concurrency: Option<usize>,
-    /// How the demo token travels
-    #[arg(long, global = true, value_enum, default_value_t = TokenIn::Bearer)]
-    pub(crate) token: TokenIn,
+    /// How the server is asked: a built-in name (rill, send-loop, axum, nchan) or a file like
+    /// loadtest/dialects/rill.toml
+    #[arg(long, global = true, value_name = "NAME|FILE", default_value = "rill")]
+    pub(crate) dialect: DialectSource,
+    /// A header for every request, 'Name: value' (repeatable)
+    #[arg(long, global = true, value_name = "LINE", value_parser = header)]
+    pub(crate) header: Vec<String>,
+    /// The certificates to trust at an https:// address, as PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Fill messages up to this many bytes
     #[arg(long, global = true, default_value_t = 0, value_name = "BYTES")]
     pub(crate) message_bytes: usize,
@@ -101,8 +135,14 @@ pub(crate) struct Common {
     #[arg(long, global = true, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) patience: f64,
     /// How long the whole run may take, in seconds
-    #[arg(long, global = true, default_value_t = 900.0, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, global = true, default_value_t = 1800.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) time_limit: f64,
+    /// Write a page with charts into this directory
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
     /// Print JSON instead of the table
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -118,11 +158,6 @@ impl Common {
     /// Whether a server that we start has to listen on a unix socket.
     pub(crate) fn over_unix(&self) -> bool {
         self.unix.is_some()
-    }
-
-    /// How to speak to a server at `endpoint`.
-    pub(crate) fn target(&self, endpoint: Endpoint) -> Target {
-        Target { endpoint, token_in: self.token, message_bytes: self.message_bytes }
     }
 
     /// How streams are opened where that is not what is measured.
@@ -178,6 +213,12 @@ pub(crate) fn share(text: &str) -> Result<f64, &'static str> {
 pub(crate) fn count(text: &str) -> Result<usize, &'static str> {
     let value: usize = text.parse().map_err(|_| "not a whole number")?;
     if (1..=10_000_000).contains(&value) { Ok(value) } else { Err("not between 1 and 10000000") }
+}
+
+fn header(text: &str) -> Result<String, &'static str> {
+    let (name, value) = text.split_once(':').ok_or("not 'Name: value'")?;
+    let sound = !name.is_empty() && !text.contains(char::is_control);
+    if sound { Ok(format!("{name}:{value}")) } else { Err("not 'Name: value'") }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), &'static str> {

@@ -3,9 +3,8 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use socket2::Socket;
-
 use crate::failure::{Failure, While};
+use crate::link::Link;
 use crate::target::{Order, Receipt, Target};
 use crate::wire::{Answer, AnswerReader};
 
@@ -15,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// One keep-alive connection.
 pub(crate) struct Courier {
     target: Target,
-    socket: Socket,
+    link: Link,
     reader: AnswerReader,
     request: Vec<u8>,
 }
@@ -23,10 +22,10 @@ pub(crate) struct Courier {
 impl Courier {
     /// Connects.
     pub(crate) fn connect(target: &Target) -> Result<Courier, Failure> {
-        let socket = target.endpoint.connect_blocking(PATIENCE).while_("connecting a publisher")?;
+        let link = target.connect_publisher(PATIENCE).while_("connecting a publisher")?;
         Ok(Courier {
             target: target.clone(),
-            socket,
+            link,
             reader: AnswerReader::default(),
             request: Vec::new(),
         })
@@ -35,16 +34,15 @@ impl Courier {
     /// Publishes and waits until the server has it.
     pub(crate) fn publish(&mut self, order: &Order) -> Result<Receipt, Failure> {
         self.target.publish_request(&mut self.request, order);
-        self.socket.write_all(&self.request).while_("publishing")?;
+        self.link.write_all(&self.request).while_("publishing")?;
         let answer = self.answer()?;
-        let receipt = (answer.status / 100 == 2).then(|| Receipt::parse(&answer.body)).flatten();
-        receipt.ok_or_else(|| refusal(&answer))
+        self.target.receipt(&answer).ok_or_else(|| refusal(&answer))
     }
 
     fn answer(&mut self) -> Result<Answer, Failure> {
         let mut buffer = [0; 4096];
         loop {
-            let length = self.socket.read(&mut buffer).while_("reading an answer")?;
+            let length = self.link.read(&mut buffer).while_("reading an answer")?;
             if length == 0 {
                 let eof: std::io::Error = std::io::ErrorKind::UnexpectedEof.into();
                 return Err(eof).while_("reading an answer");

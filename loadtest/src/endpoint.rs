@@ -18,11 +18,16 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// free one gets slow long before that.
 const STREAMS_PER_SOURCE: usize = 4_000;
 
+/// Room for all streams that come at once: the usual 128 makes them wait for seconds.
+const BACKLOG: i32 = 4096;
+
 /// One listener of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// `http://127.0.0.1:3000`.
     Tcp(SocketAddr),
+    /// `https://127.0.0.1:8443`.
+    Tls(SocketAddr),
     /// `unix:/run/rill.sock`.
     Unix(PathBuf),
 }
@@ -31,6 +36,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Tcp(address) => write!(f, "http://{address}"),
+            Endpoint::Tls(address) => write!(f, "https://{address}"),
             Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -43,27 +49,39 @@ impl FromStr for Endpoint {
         if let Some(path) = text.strip_prefix("unix:") {
             return Ok(Endpoint::Unix(path.into()));
         }
-        let authority = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let (kind, authority): (fn(SocketAddr) -> Endpoint, _) = match text.split_once("://") {
+            None => (Endpoint::Tcp, text),
+            Some(("http", authority)) => (Endpoint::Tcp, authority),
+            Some(("https", authority)) => (Endpoint::Tls, authority),
+            Some(_) => return Err("not http:// or https://"),
+        };
         let address: SocketAddr = authority
+            .trim_end_matches('/')
             .replace("localhost", "127.0.0.1")
             .parse()
             .map_err(|_| "not http://ADDRESS:PORT")?;
-        if address.ip().is_loopback() {
-            Ok(Endpoint::Tcp(address))
-        } else {
-            Err("not a loopback address")
-        }
+        if address.ip().is_loopback() { Ok(kind(address)) } else { Err("not a loopback address") }
     }
 }
 
 impl Endpoint {
+    /// Listens there, without blocking; also says where that is, since port 0 is any.
+    pub(crate) fn listen(&self) -> io::Result<(Socket, Endpoint)> {
+        let (socket, address) = self.socket()?;
+        socket.bind(&address)?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        let bound = socket.local_addr()?.as_socket();
+        Ok((socket, bound.map_or_else(|| self.clone(), Endpoint::Tcp)))
+    }
+
     /// Starts to connect, without blocking. `index` chooses the source address among those that
     /// `total` streams need. A full backlog of a unix listener is `WouldBlock`: nothing is in
     /// progress then.
     pub(crate) fn connect(&self, index: usize, total: usize) -> io::Result<Socket> {
         let (socket, address) = self.socket()?;
         socket.set_nonblocking(true)?;
-        if let (Endpoint::Tcp(SocketAddr::V4(_)), true) = (self, total > STREAMS_PER_SOURCE) {
+        if address.is_ipv4() && total > STREAMS_PER_SOURCE {
             // The port is chosen at connect, where only the pair of both ends has to be unique:
             // bind would search for one that is free altogether, for milliseconds a socket once
             // many are in TIME_WAIT.
@@ -87,7 +105,7 @@ impl Endpoint {
 
     fn socket(&self) -> io::Result<(Socket, SockAddr)> {
         match self {
-            Endpoint::Tcp(address) => {
+            Endpoint::Tcp(address) | Endpoint::Tls(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
                 socket.set_tcp_nodelay(true)?;
                 Ok((socket, (*address).into()))
@@ -101,7 +119,7 @@ impl Endpoint {
     /// What to put into `Host`.
     pub(crate) fn host(&self) -> String {
         match self {
-            Endpoint::Tcp(address) => address.to_string(),
+            Endpoint::Tcp(address) | Endpoint::Tls(address) => address.to_string(),
             Endpoint::Unix(_) => "localhost".into(),
         }
     }
@@ -124,7 +142,12 @@ mod tests {
             Ok(Endpoint::Tcp("127.0.0.1:80".parse().unwrap()))
         );
         assert_eq!("unix:/x".parse(), Ok(Endpoint::Unix("/x".into())));
+        assert_eq!(
+            "https://127.0.0.1:443".parse(),
+            Ok(Endpoint::Tls("127.0.0.1:443".parse().unwrap()))
+        );
         assert!("http://10.0.0.1:80".parse::<Endpoint>().is_err());
+        assert!("ftp://127.0.0.1:80".parse::<Endpoint>().is_err());
         assert!("127.0.0.1".parse::<Endpoint>().is_err());
     }
 }

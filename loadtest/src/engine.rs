@@ -1,8 +1,9 @@
 //! One client thread: an epoll loop over its share of the streams.
 //!
-//! A turn: wait, read what is ready, take the inbox, open what may be opened, add the turn's counts
-//! to the board. The sockets are edge-triggered: a read that does not fill the buffer has emptied
-//! the socket, unless the peer is gone, which is read to its end.
+//! A turn: wait, read what is ready, take the inbox, open what may be opened, send some away, feed
+//! those on a diet, add the turn's counts to the board. The sockets are edge-triggered: a read that
+//! does not fill the buffer has emptied the socket, unless the peer is gone, which is read to its
+//! end.
 
 use std::io;
 use std::ops::Range;
@@ -16,13 +17,17 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::board::{Board, Turn};
+use crate::churn::Churn;
 use crate::clock;
+use crate::diet::Diet;
 use crate::hearing::Hearing;
 use crate::ledger::{Ledger, Published, Tally};
-use crate::opening::{Openings, Pace};
+use crate::link::Link;
+use crate::opening::{Openings, Pace, RETRY};
 use crate::report::Histogram;
 use crate::stream::{Phase, Stream};
 use crate::target::Target;
+use crate::timeline::Timeline;
 use crate::wire::WireFault;
 
 /// The inbox's token; streams have their numbers.
@@ -33,6 +38,9 @@ const READ: usize = 256 * 1024;
 
 /// How many streams one turn opens at most: so the ones that are open already are heard in between.
 const OPEN_PER_TURN: usize = 64;
+
+/// What the kernel may keep for a slow stream, so that the server soon notices that it is one.
+const SLOW_BUFFER: usize = 4096;
 
 /// How long a turn sleeps when nothing happens.
 const IDLE: Duration = Duration::from_millis(100);
@@ -48,6 +56,10 @@ pub(crate) enum Command {
         /// How fast they come back.
         pace: Pace,
     },
+    /// From now on so many streams a second leave, and come back with their cursors; 0 ends that.
+    Churn(f64),
+    /// The slow streams read like all others from now on.
+    EndDiet,
     /// Close the books against what was published, and end.
     Finish(Arc<Published>),
 }
@@ -63,6 +75,10 @@ pub(crate) struct Engine {
     total: usize,
     streams: Vec<Stream>,
     openings: Openings,
+    churn: Churn,
+    diet: Diet,
+    /// Streams that break come back, as a browser's would.
+    comes_back: bool,
     ledger: Ledger,
     turn: Turn,
     buffer: Vec<u8>,
@@ -77,6 +93,10 @@ pub(crate) struct Share {
     /// The publishers' numberings.
     pub(crate) lanes: Range<u32>,
     pub(crate) total: usize,
+    pub(crate) diet: Diet,
+    pub(crate) comes_back: bool,
+    pub(crate) keep_every: u32,
+    pub(crate) timeline: Option<Timeline>,
 }
 
 impl Engine {
@@ -87,16 +107,19 @@ impl Engine {
         board: Arc<Board>,
         share: Share,
     ) -> Engine {
-        let Share { target, users, lanes, total } = share;
+        let Share { target, users, lanes, total, diet, comes_back, keep_every, timeline } = share;
         Engine {
             poll,
             inbox,
             board,
             target,
             total,
-            streams: users.clone().map(|_| Stream::shut()).collect(),
+            streams: (0..users.len()).map(|number| Stream::shut(diet.contains(number))).collect(),
             openings: Openings::default(),
-            ledger: Ledger::new(users.clone(), lanes),
+            churn: Churn::default(),
+            diet,
+            comes_back,
+            ledger: Ledger::new(users.clone(), lanes, keep_every, timeline),
             users,
             turn: Turn::default(),
             buffer: vec![0; READ],
@@ -108,7 +131,7 @@ impl Engine {
     pub(crate) fn run(mut self) -> io::Result<Tally> {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, Some(self.openings.wait(clock::now()).min(IDLE))) {
+            match self.poll.poll(&mut events, Some(self.wait(clock::now()))) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
@@ -119,8 +142,14 @@ impl Engine {
                 return Ok(self.finish(&published));
             }
             self.open_some();
+            self.send_away(clock::now());
+            self.feed(clock::now());
             self.board.add(std::mem::take(&mut self.turn));
         }
+    }
+
+    fn wait(&self, now: u64) -> Duration {
+        self.openings.wait(now).min(self.churn.wait(now)).min(self.diet.wait(now)).min(IDLE)
     }
 
     fn finish(mut self, published: &Published) -> Tally {
@@ -139,6 +168,8 @@ impl Engine {
                     self.cut_all(abruptly);
                     self.open_all(pace);
                 }
+                Ok(Command::Churn(per_second)) => self.churn.begin(per_second, clock::now()),
+                Ok(Command::EndDiet) => self.end_diet(),
                 Ok(Command::Finish(published)) => return Some(published),
                 Err(TryRecvError::Empty) => return None,
                 Err(TryRecvError::Disconnected) => return Some(Arc::default()),
@@ -161,6 +192,38 @@ impl Engine {
         self.openings.begin(shut.map(|(number, _)| number), pace, clock::now());
     }
 
+    /// Closes the streams whose turn it is to leave, some with a FIN, some with a reset.
+    fn send_away(&mut self, now: u64) {
+        while let Some(leaving) = self.churn.next(now, self.streams.len()) {
+            let stream = &mut self.streams[leaving.stream];
+            if stream.phase == Phase::Live {
+                stream.shut_down(leaving.abruptly, Phase::Shut);
+                self.turn.live -= 1;
+                self.ledger.tally.churned += 1;
+                self.openings.back_at(leaving.stream, leaving.back);
+            }
+        }
+    }
+
+    /// Lets the slow streams read a little.
+    fn feed(&mut self, now: u64) {
+        let Some(bytes) = self.diet.portion(now) else { return };
+        for number in self.diet.streams() {
+            if self.streams[number].phase == Phase::Live {
+                self.read(number, bytes, false);
+            }
+        }
+    }
+
+    fn end_diet(&mut self) {
+        for number in self.diet.end() {
+            let stream = &mut self.streams[number];
+            // What waited for it says nothing about latency, as a replay does not.
+            (stream.slow, stream.live_since) = (false, clock::now());
+            self.read(number, READ, true);
+        }
+    }
+
     fn open_some(&mut self) {
         for _ in 0..OPEN_PER_TURN {
             let Some(number) = self.openings.next(clock::now()) else { return };
@@ -170,18 +233,24 @@ impl Engine {
 
     fn open(&mut self, number: usize) {
         let index = self.users.start as usize + number;
-        let opened = self.target.endpoint.connect(index, self.total).and_then(|socket| {
-            let stream = &mut self.streams[number];
-            let token = Token(number);
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), token, interest)?;
-            stream.begin(socket, clock::now());
-            Ok(())
-        });
+        let opened =
+            self.target.connect_stream(index, self.total).and_then(|link| self.begin(number, link));
         match opened {
             Ok(()) => self.ask(number),
             Err(error) => self.broken(number, &error),
         }
+    }
+
+    fn begin(&mut self, number: usize, link: Link) -> io::Result<()> {
+        let stream = &mut self.streams[number];
+        if stream.slow {
+            link.socket().set_recv_buffer_size(SLOW_BUFFER)?;
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = link.as_raw_fd();
+        self.poll.registry().register(&mut SourceFd(&socket), Token(number), interest)?;
+        stream.begin(link, clock::now());
+        Ok(())
     }
 
     /// Sends the request if the connection is there. On loopback it mostly is, at once.
@@ -202,19 +271,30 @@ impl Engine {
         {
             self.ask(number);
         }
+        let stream = &mut self.streams[number];
+        if stream.slow && stream.phase == Phase::Live {
+            return;
+        }
+        if let Some(Err(error)) = stream.link.as_mut().map(Link::pump) {
+            return self.broken(number, &error);
+        }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.read(number, event.is_read_closed() || event.is_error());
+            let encrypted = matches!(self.streams[number].link, Some(Link::Tls(_)));
+            let to_the_end = encrypted || event.is_read_closed() || event.is_error();
+            self.read(number, READ, to_the_end);
         }
     }
 
+    /// Reads up to `most` bytes at a time; `to_the_end` until there is nothing.
     #[inline]
-    fn read(&mut self, number: usize, to_the_end: bool) {
+    fn read(&mut self, number: usize, most: usize, to_the_end: bool) {
         loop {
-            match self.streams[number].read(&mut self.buffer) {
+            match self.streams[number].read(&mut self.buffer[..most]) {
                 Ok(None) => return,
                 Ok(Some(0)) => return self.broken(number, &io::ErrorKind::UnexpectedEof.into()),
                 Ok(Some(length)) => {
-                    if !self.hear(number, length) || (length < READ && !to_the_end) {
+                    let all = length < most || most < READ;
+                    if !self.hear(number, length) || (all && !to_the_end) {
                         return;
                     }
                 }
@@ -227,12 +307,25 @@ impl Engine {
     #[inline]
     fn hear(&mut self, number: usize, length: usize) -> bool {
         self.turn.bytes += length as u64;
-        let Stream { phase, reader, cursor, began, .. } = &mut self.streams[number];
+        let Stream { phase, reader, cursor, began, live_since, slow, .. } =
+            &mut self.streams[number];
         let was_opening = *phase != Phase::Live;
         let (ledger, turn) = (&mut self.ledger, &mut self.turn);
-        let (began, now) = (*began, clock::now());
-        let mut hearing =
-            Hearing { stream: number, phase, cursor, ledger, turn, began, now, farewell: None };
+        let (began, slow, now) = (*began, *slow, clock::now());
+        let dialect = &self.target.dialect;
+        let mut hearing = Hearing {
+            stream: number,
+            phase,
+            cursor,
+            ledger,
+            turn,
+            dialect,
+            began,
+            live_since,
+            slow,
+            now,
+            farewell: None,
+        };
         let read = reader.feed(&self.buffer[..length], &mut |item| hearing.hear(item));
         let farewell = hearing.farewell;
         if was_opening && *phase == Phase::Live {
@@ -240,18 +333,35 @@ impl Engine {
         }
         match (read, farewell) {
             (Ok(()), None) => return true,
-            (Ok(()), Some(farewell)) => self.broken(number, &io::Error::other(farewell)),
+            (Ok(()), Some(farewell)) if slow && farewell.is_for_slow() => self.shed(number),
+            (Ok(()), Some(farewell)) => {
+                self.broken(number, &io::Error::other(farewell.to_string()))
+            }
             (Err(WireFault::Status(status)), _) => self.refused(number, status),
             (Err(fault), _) => self.hopeless(number, &fault),
         }
         false
     }
 
-    /// A stream that breaks while it opens is tried again; one that was live is not: the scenarios
-    /// count that.
+    /// A slow stream that the server gave up, as it may; it goes on where it was.
+    fn shed(&mut self, number: usize) {
+        self.turn.live -= 1;
+        self.ledger.tally.shed += 1;
+        self.streams[number].shut_down(true, Phase::Shut);
+        self.openings.back_at(number, clock::now() + RETRY);
+    }
+
+    /// A stream that breaks while it opens is tried again; one that was live only in a fleet that
+    /// comes back, else it is counted and stays shut.
     fn broken(&mut self, number: usize, error: &io::Error) {
         let stream = &mut self.streams[number];
         match stream.phase {
+            Phase::Live if self.comes_back => {
+                self.turn.live -= 1;
+                self.ledger.tally.returned += 1;
+                stream.shut_down(true, Phase::Shut);
+                return self.openings.back_at(number, clock::now() + RETRY);
+            }
             Phase::Live => {
                 self.turn.live -= 1;
                 self.ledger.tally.ended += 1;
@@ -271,9 +381,9 @@ impl Engine {
         self.board.note(false, || format!("stream {number}: {error}"));
     }
 
-    /// 429 and 503 pass; other refusals do not.
+    /// 429 and 503 pass, and what a proxy says while its server is away; other refusals do not.
     fn refused(&mut self, number: usize, status: u16) {
-        if matches!(status, 429 | 503) {
+        if matches!(status, 429 | 502 | 503 | 504) {
             self.broken(number, &io::Error::other(format!("refused with {status}")));
         } else {
             self.hopeless(number, &WireFault::Status(status));

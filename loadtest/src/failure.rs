@@ -4,17 +4,15 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::stop::Early;
 use crate::wire::WireFault;
 
 /// Ends a scenario; the message is for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Ctrl-C or SIGTERM.
-    #[error("interrupted")]
-    Interrupted,
-    /// `--time-limit` is over.
-    #[error("the time limit is over (--time-limit)")]
-    TimeLimit,
+    /// It had to end before there was anything to tell.
+    #[error("{0}, before anything was measured")]
+    Early(Early),
     /// A socket, file or process call of our own failed.
     #[error("{what}: {source}")]
     Io {
@@ -26,6 +24,14 @@ pub(crate) enum Failure {
     /// The server's program is not there.
     #[error("there is no server at {} (build it, or name one with --server, or attach with --url)", .0.display())]
     NoServer(PathBuf),
+    /// A program of Debian's, or a module of it, is not there.
+    #[error("there is no {program} (Debian: apt-get install {packages})")]
+    NotInstalled {
+        /// What is missing.
+        program: &'static str,
+        /// The packages that have it.
+        packages: &'static str,
+    },
     /// The server did not say where it listens.
     #[error("the server did not start: {reason}\n{output}")]
     NotStarted {
@@ -65,6 +71,22 @@ pub(crate) enum Failure {
         status: u16,
         /// The answer's body, as text.
         body: String,
+    },
+    /// A document has no marks for a table.
+    #[error("{} has no <!-- {name} --> and <!-- /{name} --> to write between", path.display())]
+    NoPlace {
+        /// The document.
+        path: PathBuf,
+        /// The table.
+        name: String,
+    },
+    /// A dialect's file is not what it should be.
+    #[error("the dialect {}: {message}", path.display())]
+    Dialect {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// The server's bytes are not what HTTP or SSE allow.
     #[error("the server answered garbage: {0}")]

@@ -4,27 +4,40 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use mio::{Poll, Waker};
 
 use crate::board::Board;
+use crate::diet::{Diet, Slow};
 use crate::engine::{Command, Engine, INBOX, Share};
 use crate::failure::{Failure, While};
 use crate::ledger::{Published, Tally};
 use crate::opening::Pace;
-use crate::stop::Stop;
+use crate::run::{Run, Story};
 use crate::target::Target;
 
-/// How many streams, in how many threads, and which events they must get.
+/// How many streams, what they are like, and which events they must get.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Stream `i` belongs to user `i`.
     pub(crate) streams: usize,
-    /// Client threads.
-    pub(crate) threads: usize,
     /// The numberings of the broadcasts to come.
     pub(crate) lanes: Range<u32>,
+    /// Some read slowly.
+    pub(crate) slow: Option<Slow>,
+    /// Streams that break come back with their cursors, as a browser's would.
+    pub(crate) comes_back: bool,
+    /// Of so many broadcasts the way of one is kept.
+    pub(crate) keep_every: u32,
+    /// Whether the page of the run tells of these streams: not of those to a reference.
+    pub(crate) told: bool,
+}
+
+impl Plan {
+    /// Streams that read at once and are not meant to break.
+    pub(crate) fn new(streams: usize, lanes: Range<u32>) -> Plan {
+        Plan { streams, lanes, slow: None, comes_back: false, keep_every: 1, told: true }
+    }
 }
 
 /// Ends its threads, and with them all streams, when dropped.
@@ -33,6 +46,7 @@ pub(crate) struct Fleet {
     pub(crate) board: Arc<Board>,
     streams: usize,
     threads: Vec<EngineThread>,
+    told: Option<Arc<Story>>,
 }
 
 struct EngineThread {
@@ -43,51 +57,70 @@ struct EngineThread {
 
 impl Fleet {
     /// Starts the threads; no stream is open yet.
-    pub(crate) fn start(target: &Target, plan: &Plan) -> Result<Fleet, Failure> {
+    pub(crate) fn start(target: &Target, plan: &Plan, run: &Run) -> Result<Fleet, Failure> {
         let board = Arc::new(Board::new());
-        let count = plan.threads.clamp(1, plan.streams.max(1));
+        let told = plan.told.then(|| run.story.clone());
+        if plan.told {
+            run.monitor.follow(&board);
+        }
+        let count = run.common.threads.clamp(1, plan.streams.max(1));
         let mut threads = Vec::new();
         for number in 0..count {
             let share = |end: usize| (plan.streams * end / count) as u32;
             let users = share(number)..share(number + 1);
             let share = Share {
                 target: target.clone(),
+                diet: Diet::new(plan.slow, users.len()),
                 users,
                 lanes: plan.lanes.clone(),
                 total: plan.streams,
+                comes_back: plan.comes_back,
+                keep_every: plan.keep_every,
+                timeline: told.as_ref().and_then(|story| story.timeline()),
             };
             threads.push(EngineThread::start(number, board.clone(), share)?);
         }
-        Ok(Fleet { board, streams: plan.streams, threads })
+        Ok(Fleet { board, streams: plan.streams, threads, told })
+    }
+
+    /// Starts the threads and opens all streams.
+    pub(crate) fn open_all(target: &Target, plan: &Plan, run: &Run) -> Result<Fleet, Failure> {
+        let fleet = Fleet::start(target, plan, run)?;
+        fleet.open(run.common.pace(), run)?;
+        Ok(fleet)
     }
 
     /// Opens all streams and waits until they are live.
-    pub(crate) fn open(&self, pace: Pace, stop: &Stop, limit: Duration) -> Result<(), Failure> {
-        self.wave(stop, limit, |engine| engine.send(Command::Open(pace)))
+    pub(crate) fn open(&self, pace: Pace, run: &Run) -> Result<(), Failure> {
+        self.wave(run, |engine| engine.send(Command::Open(pace)))
     }
 
     /// Cuts all streams, opens them again and waits until they are live. Once all are,
     /// [`Board::wave`] says how long it took.
-    pub(crate) fn storm(
-        &self,
-        abruptly: bool,
-        pace: Pace,
-        stop: &Stop,
-        limit: Duration,
-    ) -> Result<(), Failure> {
-        self.wave(stop, limit, |engine| engine.send(Command::CutAndOpen { abruptly, pace }))
+    pub(crate) fn storm(&self, abruptly: bool, pace: Pace, run: &Run) -> Result<(), Failure> {
+        self.wave(run, |engine| engine.send(Command::CutAndOpen { abruptly, pace }))
     }
 
-    fn wave(
-        &self,
-        stop: &Stop,
-        limit: Duration,
-        send: impl Fn(&EngineThread),
-    ) -> Result<(), Failure> {
+    fn wave(&self, run: &Run, send: impl Fn(&EngineThread)) -> Result<(), Failure> {
+        run.monitor.phase(format!("opening {} streams", self.streams));
         self.board.new_wave();
         let before = self.board.connected();
         self.threads.iter().for_each(send);
-        self.board.wait_connected(before, self.streams, stop, limit)
+        let limit = run.common.opening_limit();
+        self.board.wait_connected(before, self.streams, &run.stop, limit)?;
+        run.monitor.phase(format!("{} streams are open", self.streams));
+        Ok(())
+    }
+
+    /// From now on so many streams a second leave, and come back with their cursors; 0 ends that.
+    pub(crate) fn churn(&self, per_second: f64) {
+        let share = per_second / self.threads.len() as f64;
+        self.threads.iter().for_each(|engine| engine.send(Command::Churn(share)));
+    }
+
+    /// Lets the slow streams read like all others.
+    pub(crate) fn end_diet(&self) {
+        self.threads.iter().for_each(|engine| engine.send(Command::EndDiet));
     }
 
     /// Closes the books and all streams.
@@ -102,6 +135,9 @@ impl Fleet {
             let tally =
                 engine.thread.join().map_err(|_| std::io::Error::other("a panic")).flatten();
             sum.add(tally.while_("running a client thread")?);
+        }
+        if let Some((story, timeline)) = self.told.take().zip(sum.timeline.take()) {
+            story.add(timeline);
         }
         Ok(sum)
     }

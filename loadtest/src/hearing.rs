@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use crate::board::Turn;
 use crate::cursor::Cursor;
-use crate::ledger::Ledger;
+use crate::dialect::{Dialect, Live};
+use crate::ledger::{Ledger, Receiver};
 use crate::stamp::Stamp;
 use crate::stream::Phase;
 use crate::wire::{Event, Item};
@@ -17,12 +18,34 @@ pub(crate) struct Hearing<'a> {
     pub(crate) cursor: &'a mut Cursor,
     pub(crate) ledger: &'a mut Ledger,
     pub(crate) turn: &'a mut Turn,
+    pub(crate) dialect: &'a Dialect,
     /// When the connection was begun.
     pub(crate) began: u64,
+    pub(crate) live_since: &'a mut u64,
+    pub(crate) slow: bool,
     /// When these bytes were read.
     pub(crate) now: u64,
     /// The server said that it ends the stream, and why.
-    pub(crate) farewell: Option<String>,
+    pub(crate) farewell: Option<Farewell>,
+}
+
+/// How a server says that a stream is over.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Farewell {
+    /// With an event.
+    #[error("{0}")]
+    Said(String),
+    /// The body ended as its framing says.
+    #[error("the body ended")]
+    Ended,
+}
+
+impl Farewell {
+    /// Whether the server gave up a reader that is too slow.
+    pub(crate) fn is_for_slow(&self) -> bool {
+        matches!(self, Farewell::Said(text)
+            if ["slow_consumer", "idle_timeout"].iter().any(|reason| text.contains(reason)))
+    }
 }
 
 impl Hearing<'_> {
@@ -30,11 +53,15 @@ impl Hearing<'_> {
     #[inline]
     pub(crate) fn hear(&mut self, item: Item<'_>) {
         match item {
+            Item::Head if self.dialect.live() == Live::Head => self.live(),
+            Item::Head => {}
+            Item::Comment if self.dialect.live() == Live::Comment && *self.phase != Phase::Live => {
+                self.live()
+            }
             Item::Event(event) => self.event(&event),
             Item::Comment => self.heartbeat(),
             Item::End => {
-                self.farewell =
-                    Some(self.farewell.take().unwrap_or_else(|| "the body ended".into()))
+                self.farewell.get_or_insert(Farewell::Ended);
             }
         }
     }
@@ -42,13 +69,13 @@ impl Hearing<'_> {
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
         match event.kind {
-            b"connected" => self.connected(event),
+            kind if self.dialect.live() == Live::Event(kind) => self.connected(event),
             b"heartbeat" => {
                 self.follow(event.id, Ordering::is_ge);
                 self.heartbeat();
             }
             b"gap" => self.gap(event),
-            b"disconnected" | b"error" => self.farewell = Some(text(event)),
+            b"disconnected" | b"error" => self.farewell = Some(Farewell::Said(text(event))),
             b"token-expiring" | b"status" => {}
             _ => self.message(event),
         }
@@ -58,7 +85,9 @@ impl Hearing<'_> {
     fn message(&mut self, event: &Event<'_>) {
         let Some(data) = &event.data else { return };
         self.follow(event.id, Ordering::is_gt);
-        if self.ledger.receive(self.stream, Stamp::find(data), self.now) {
+        let receiver =
+            Receiver { stream: self.stream, live_since: *self.live_since, slow: self.slow };
+        if self.ledger.receive(&receiver, Stamp::find(data), self.now) {
             self.turn.deliveries += 1;
         }
     }
@@ -67,9 +96,14 @@ impl Hearing<'_> {
         self.follow(event.id, Ordering::is_ge);
         if *self.phase == Phase::Live {
             self.ledger.tally.disordered += 1;
-            return;
+        } else {
+            self.live();
         }
+    }
+
+    fn live(&mut self) {
         *self.phase = Phase::Live;
+        *self.live_since = self.now;
         self.turn.connected += 1;
         self.turn.live += 1;
         self.ledger.tally.openings.record(self.now.saturating_sub(self.began));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::report::Histogram;
 use crate::stamp::{Scope, Stamp};
+use crate::timeline::Timeline;
 
 /// A count beyond this is not ours: it would only make the books grow without end.
 const MOST_EVENTS: u32 = 50_000_000;
@@ -25,12 +26,23 @@ impl Published {
     }
 }
 
+/// A stream that an event came on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Receiver {
+    /// Its number within its thread.
+    pub(crate) stream: usize,
+    /// What was sent before this time was replayed to it: that says nothing about latency.
+    pub(crate) live_since: u64,
+    /// It reads slowly on purpose: neither does that.
+    pub(crate) slow: bool,
+}
+
 /// One broadcast's way to the streams.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Arrival {
     /// The intended time of sending.
     pub(crate) sent: u64,
-    /// When the last of the streams that have it got it.
+    /// When the last of the streams that were live and have it got it.
     pub(crate) last: u64,
     /// How many have it.
     pub(crate) streams: u32,
@@ -55,12 +67,22 @@ pub(crate) struct Tally {
     pub(crate) heartbeats: u64,
     /// Streams that the server ended.
     pub(crate) ended: u64,
+    /// Slow streams that the server ended, as it may; they came back with their cursors.
+    pub(crate) shed: u64,
+    /// Streams that broke and came back, in a fleet that does so.
+    pub(crate) returned: u64,
+    /// Streams that left on their own and came back.
+    pub(crate) churned: u64,
+    /// Events that were replayed after a return; they are among the deliveries.
+    pub(crate) replayed: u64,
     /// Latency of events for one user.
     pub(crate) unicast: Histogram,
     /// From the start of a connection to `connected`, in the last wave.
     pub(crate) openings: Histogram,
     /// Broadcasts by lane and number.
     pub(crate) arrivals: Vec<Vec<Arrival>>,
+    /// Every delivery's latency by time, if a page is wanted.
+    pub(crate) timeline: Option<Timeline>,
 }
 
 impl Tally {
@@ -74,11 +96,19 @@ impl Tally {
         self.gaps += other.gaps;
         self.heartbeats += other.heartbeats;
         self.ended += other.ended;
+        self.shed += other.shed;
+        self.returned += other.returned;
+        self.churned += other.churned;
+        self.replayed += other.replayed;
         self.unicast.add(&other.unicast);
         self.openings.add(&other.openings);
         self.arrivals.resize(self.arrivals.len().max(other.arrivals.len()), Vec::new());
         for (mine, theirs) in self.arrivals.iter_mut().zip(other.arrivals) {
             add_arrivals(mine, &theirs);
+        }
+        match (&mut self.timeline, other.timeline) {
+            (Some(mine), Some(theirs)) => mine.add(&theirs),
+            (mine, theirs) => *mine = mine.take().or(theirs),
         }
     }
 
@@ -87,7 +117,8 @@ impl Tally {
     pub(crate) fn to_last_receiver(&self, streams: usize, since: u64) -> Histogram {
         let mut histogram = Histogram::default();
         for arrival in self.arrivals.iter().flatten() {
-            if arrival.streams as usize == streams && arrival.sent >= since {
+            let complete = arrival.streams as usize == streams && arrival.last > 0;
+            if complete && arrival.sent >= since {
                 histogram.record(arrival.last.saturating_sub(arrival.sent));
             }
         }
@@ -122,26 +153,36 @@ pub(crate) struct Ledger {
     next_of_lane: Vec<u32>,
     /// The next number of each stream's own user.
     next_of_user: Vec<u32>,
+    /// Of so many broadcasts the way of one is kept, so that a run of hours fits into memory.
+    keep_every: u32,
     /// What was counted so far.
     pub(crate) tally: Tally,
 }
 
 impl Ledger {
     /// Empty books. All streams must be open before the first event of `lanes` is published.
-    pub(crate) fn new(users: Range<u32>, lanes: Range<u32>) -> Ledger {
-        let tally = Tally { arrivals: vec![Vec::new(); lanes.len()], ..Tally::default() };
+    pub(crate) fn new(
+        users: Range<u32>,
+        lanes: Range<u32>,
+        keep_every: u32,
+        timeline: Option<Timeline>,
+    ) -> Ledger {
+        let arrivals = vec![Vec::new(); lanes.len()];
+        let tally = Tally { arrivals, timeline, ..Tally::default() };
         Ledger {
             next_of_lane: vec![0; users.len() * lanes.len()],
             next_of_user: vec![0; users.len()],
             users,
             lanes,
+            keep_every: keep_every.max(1),
             tally,
         }
     }
 
-    /// Enters an event that stream number `stream` of this thread got. True when it is a new one.
+    /// Enters an event that `receiver` got. True when it is a new one.
     #[inline]
-    pub(crate) fn receive(&mut self, stream: usize, stamp: Option<Stamp>, now: u64) -> bool {
+    pub(crate) fn receive(&mut self, receiver: &Receiver, stamp: Option<Stamp>, now: u64) -> bool {
+        let stream = receiver.stream;
         let Some((stamp, next)) = stamp.and_then(|stamp| Some((stamp, self.next(stream, &stamp)?)))
         else {
             self.tally.foreign += 1;
@@ -155,7 +196,12 @@ impl Ledger {
         *next = stamp.k + 1;
         self.tally.lost += skipped;
         self.tally.deliveries += 1;
-        self.arrive(stamp, now);
+        let replayed = stamp.t < receiver.live_since;
+        self.tally.replayed += u64::from(replayed);
+        if let Some(timeline) = &mut self.tally.timeline {
+            timeline.record(now, now.saturating_sub(stamp.t));
+        }
+        self.arrive(stamp, now, !replayed && !receiver.slow);
         true
     }
 
@@ -176,19 +222,27 @@ impl Ledger {
     }
 
     #[inline]
-    fn arrive(&mut self, stamp: Stamp, now: u64) {
+    fn arrive(&mut self, stamp: Stamp, now: u64, counts: bool) {
         let Scope::Lane(lane) = stamp.scope else {
-            return self.tally.unicast.record(now.saturating_sub(stamp.t));
+            if counts {
+                self.tally.unicast.record(now.saturating_sub(stamp.t));
+            }
+            return;
         };
+        if !stamp.k.is_multiple_of(self.keep_every) {
+            return;
+        }
         let arrivals = &mut self.tally.arrivals[(lane - self.lanes.start) as usize];
-        let at = stamp.k as usize;
+        let at = (stamp.k / self.keep_every) as usize;
         if at >= arrivals.len() {
             arrivals.resize(at + 1, Arrival::default());
         }
         let arrival = &mut arrivals[at];
         arrival.sent = stamp.t;
-        arrival.last = arrival.last.max(now);
         arrival.streams += 1;
+        if counts {
+            arrival.last = arrival.last.max(now);
+        }
     }
 
     /// Closes the books: what was published and did not come is lost.
@@ -213,6 +267,10 @@ impl Ledger {
 mod tests {
     use super::*;
 
+    fn at(stream: usize) -> Receiver {
+        Receiver { stream, ..Receiver::default() }
+    }
+
     fn lane(lane: u32, k: u32) -> Option<Stamp> {
         Some(Stamp { scope: Scope::Lane(lane), k, t: 5 })
     }
@@ -223,10 +281,10 @@ mod tests {
 
     #[test]
     fn books_balance() {
-        let mut ledger = Ledger::new(10..12, 3..5);
+        let mut ledger = Ledger::new(10..12, 3..5, 1, None);
         for (stream, stamp) in [(0, lane(3, 0)), (0, lane(4, 0)), (1, lane(3, 0)), (1, user(11, 0))]
         {
-            assert!(ledger.receive(stream, stamp, 9));
+            assert!(ledger.receive(&at(stream), stamp, 9));
         }
         let published = Published { lanes: vec![1, 2], users: [vec![0; 11], vec![1]].concat() };
         assert_eq!(published.deliveries(2), 7);
@@ -242,7 +300,7 @@ mod tests {
 
     #[test]
     fn holes_repetitions_and_strangers_are_counted() {
-        let mut ledger = Ledger::new(0..1, 0..1);
+        let mut ledger = Ledger::new(0..1, 0..1, 1, None);
         for (stamp, new) in [
             (lane(0, 2), true),
             (lane(0, 2), false),
@@ -251,10 +309,25 @@ mod tests {
             (user(1, 0), false),
             (None, false),
         ] {
-            assert_eq!(ledger.receive(0, stamp, 9), new);
+            assert_eq!(ledger.receive(&at(0), stamp, 9), new);
         }
         let tally = ledger.settle(&Published::default());
         assert_eq!((tally.lost, tally.repeated, tally.foreign), (2, 2, 3));
         assert!(tally.faulty());
+    }
+
+    #[test]
+    fn replays_and_slow_streams_say_nothing_about_latency() {
+        let mut ledger = Ledger::new(0..2, 0..1, 2, None);
+        let late = Receiver { stream: 1, live_since: 6, slow: false };
+        let slow = Receiver { stream: 1, live_since: 0, slow: true };
+        for (receiver, k) in [(&at(0), 0), (&late, 0), (&at(0), 1), (&slow, 1), (&at(0), 2)] {
+            assert!(ledger.receive(receiver, lane(0, k), 9));
+        }
+        ledger.receive(&late, user(1, 0), 9);
+        let tally = ledger.settle(&Published { lanes: vec![3], users: vec![0, 1] });
+        assert_eq!((tally.deliveries, tally.replayed, tally.lost), (6, 2, 1));
+        assert_eq!((tally.unicast.len(), tally.arrivals[0].len()), (0, 2), "every other one");
+        assert_eq!(tally.to_last_receiver(2, 0).len(), 1);
     }
 }

@@ -65,16 +65,16 @@ fn listen(
     stop: &Stop,
     mut done: impl FnMut(&Event<'_>) -> bool,
 ) -> Result<(), Failure> {
-    let mut socket = target.endpoint.connect_blocking(PATIENCE).while_("connecting a stream")?;
+    let mut link = target.connect_listener(PATIENCE).while_("connecting a stream")?;
     let mut request = Vec::new();
     target.stream_request(&mut request, user as usize, cursor);
-    socket.write_all(&request).while_("opening a stream")?;
+    link.write_all(&request).while_("opening a stream")?;
     let (mut reader, mut buffer, end) =
         (StreamReader::default(), vec![0; 64 * 1024], Instant::now() + LIMIT);
     let (mut found, mut over) = (false, false);
     while !found {
         stop.check()?;
-        let length = socket.read(&mut buffer).while_("reading a stream")?;
+        let length = link.read(&mut buffer).while_("reading a stream")?;
         if length == 0 || over || Instant::now() > end {
             let broken = std::io::Error::other(
                 "it ended, or went on for too long, before the event that was waited for",
@@ -83,7 +83,7 @@ fn listen(
         }
         reader.feed(&buffer[..length], &mut |item| match item {
             Item::Event(event) => found = found || done(&event),
-            Item::Comment => {}
+            Item::Head | Item::Comment => {}
             Item::End => over = true,
         })?;
     }

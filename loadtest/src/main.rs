@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! cli ─▶ scenario ─┬─▶ subject ─▶ child        the server under test, started or attached; gauge measures it
-//!                  ├─▶ reference ─▶ send_loop  the plain loop that it is compared with
+//!                  │            ├ target         its addresses and its dialect: what it is asked, and how
+//!                  │            └ send_loop, axum_server, nchan   what it is compared with
 //!                  ├─▶ fleet ─▶ engine         the streams: one epoll loop a thread
 //!                  │            ├ opening        which stream connects next
+//!                  │            ├ churn, diet    which leaves, which reads slowly
 //!                  │            ├ stream, wire   bytes to events
 //!                  │            └ hearing        events to the ledger: loss, repetition, order, latency
 //!                  ├─▶ publishers, courier     events go in; scripts say which and when
@@ -16,26 +18,43 @@
 //! each stream knows what it must get next, and the end of a run is a balance of what was published
 //! with what arrived.
 
+mod axum_server;
 mod board;
+mod buckets;
 mod child;
+mod churn;
 mod cli;
 mod clock;
 mod courier;
 mod cursor;
+mod descendants;
+mod dialect;
+mod diet;
 mod digits;
+mod document;
 mod endpoint;
 mod engine;
+mod facts;
 mod failure;
 mod fleet;
 mod gauge;
 mod hearing;
 mod history;
+mod kernel_memory;
 mod ledger;
+mod link;
 mod listener;
+mod machine;
+mod monitor;
+mod nchan;
+mod nginx;
 mod opening;
+mod paper;
+mod progress;
 mod publishers;
-mod reference;
 mod report;
+mod run;
+mod samples;
 mod scenario;
 mod scripts;
 mod send_loop;
@@ -43,64 +62,89 @@ mod stamp;
 mod stop;
 mod stream;
 mod subject;
+mod table;
 mod target;
+mod template;
 #[cfg(test)]
 mod tests;
+mod timeline;
+mod versions;
 mod wire;
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::cli::{Cli, Command, SendLoopOptions};
+use crate::cli::{AxumServerOptions, Cli, Command, Common, SendLoopOptions};
 use crate::failure::{Failure, While};
 use crate::report::Report;
-use crate::stop::Stop;
+use crate::run::Run;
+use crate::send_loop::SendLoop;
+use crate::stop::{Early, Stop};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     raise_descriptor_limit();
-    if let Command::SendLoop(options) = &cli.command {
-        return send_loop(options).map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS);
-    }
-    match run(&cli) {
-        Ok(report) => tell(&report, cli.common.json),
-        Err(failure) => fail(&failure),
-    }
+    let done = match &cli.command {
+        Command::SendLoop(options) => send_loop(options),
+        Command::AxumServer(options) => axum_server(options),
+        command => return run(command, &cli.common).unwrap_or_else(|failure| fail(&failure)),
+    };
+    done.map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS)
 }
 
-fn run(cli: &Cli) -> Result<Report, Failure> {
-    cli.common.check()?;
-    let stop = Stop::install(Duration::from_secs_f64(cli.common.time_limit))
-        .while_("taking over signals")?;
-    scenario::run(&cli.command, &cli.common, &stop)
+fn run(command: &Command, common: &Common) -> Result<ExitCode, Failure> {
+    let stop = Stop::install(Run::limit(common)).while_("taking over signals")?;
+    let run = Run::start(common, stop)?;
+    let mut report = scenario::run(command, &run)?;
+    let early = run.stop.why();
+    if let Some(early) = early {
+        report.cut_short(early);
+    }
+    run.finish(&report)?;
+    Ok(tell(&report, early, common.json))
 }
 
-fn tell(report: &Report, json: bool) -> ExitCode {
-    let text = if json { report.json() + "\n" } else { report.table() };
+/// A run that had to end early tells what it has.
+fn tell(report: &Report, early: Option<Early>, json: bool) -> ExitCode {
+    let text = if json { report.json() + "\n" } else { report.text() };
     // A reader that has gone away wants no report.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    if report.sound() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    match early {
+        Some(early) => status(early),
+        None if report.sound() => ExitCode::SUCCESS,
+        None => ExitCode::from(1),
+    }
 }
 
 fn fail(failure: &Failure) -> ExitCode {
     eprintln!("loadtest: {failure}");
-    ExitCode::from(if matches!(failure, Failure::Interrupted) { 130 } else { 2 })
+    match failure {
+        Failure::Early(early) => status(*early),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn status(early: Early) -> ExitCode {
+    ExitCode::from(match early {
+        Early::Interrupted => 130,
+        Early::TimeLimit => 2,
+    })
 }
 
 fn send_loop(options: &SendLoopOptions) -> Result<(), Failure> {
-    let (listener, endpoint) = send_loop::listen(&options.listen).while_("listening")?;
+    let (listener, endpoint) = options.listen.listen().while_("listening")?;
     println!("listening on {endpoint}");
-    let send_loop = send_loop::SendLoop::new(
-        listener,
-        std::io::stdin(),
-        std::io::stdout(),
-        options.frame_bytes,
-    );
-    send_loop.and_then(send_loop::SendLoop::run).while_("running the send loop")
+    let send_loop = SendLoop::new(listener, std::io::stdin(), options.frame_bytes);
+    send_loop.and_then(SendLoop::run).while_("running the send loop")
+}
+
+fn axum_server(options: &AxumServerOptions) -> Result<(), Failure> {
+    let (listener, endpoint) = options.listen.listen().while_("listening")?;
+    println!("listening on {endpoint}");
+    axum_server::run(listener, std::io::stdin()).while_("running the axum server")
 }
 
 /// Streams cost a descriptor each. If this fails, the scenario will say which connect did.

@@ -10,11 +10,11 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use socket2::Socket;
 
 use crate::clock;
 use crate::courier::refusal;
 use crate::failure::{Failure, While};
+use crate::link::Link;
 use crate::stop::Stop;
 use crate::target::{Order, Receipt, Target};
 use crate::wire::{Answer, AnswerReader};
@@ -63,7 +63,7 @@ pub(crate) trait Script {
 }
 
 struct Lane {
-    socket: Option<Socket>,
+    link: Option<Link>,
     reader: AnswerReader,
     request: Vec<u8>,
     /// How much of the request is sent.
@@ -80,6 +80,8 @@ struct Publishers<'a, S> {
     lanes: Vec<Lane>,
     idle: VecDeque<usize>,
     busy: usize,
+    /// The run has to end: nothing new is published.
+    over: bool,
     buffer: Vec<u8>,
 }
 
@@ -107,7 +109,7 @@ impl<'a, S: Script> Publishers<'a, S> {
             Interest::READABLE,
         )?;
         let lane = || Lane {
-            socket: None,
+            link: None,
             reader: AnswerReader::default(),
             request: Vec::new(),
             sent: 0,
@@ -121,6 +123,7 @@ impl<'a, S: Script> Publishers<'a, S> {
             lanes: std::iter::repeat_with(lane).take(lanes).collect(),
             idle: (0..lanes).collect(),
             busy: 0,
+            over: false,
             buffer: vec![0; 16 * 1024],
         };
         (0..lanes).try_for_each(|lane| publishers.connect(lane))?;
@@ -131,7 +134,9 @@ impl<'a, S: Script> Publishers<'a, S> {
         let mut events = Events::with_capacity(256);
         let mut heard = clock::now();
         while !self.dispatch(clock::now())? || self.busy > 0 {
-            stop.check()?;
+            if stop.over() {
+                self.over = true;
+            }
             match self.poll.poll(&mut events, Some(Duration::from_millis(50))) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(error).while_("polling publishers");
@@ -157,6 +162,9 @@ impl<'a, S: Script> Publishers<'a, S> {
 
     /// Gives the idle lanes work. True when there is none left.
     fn dispatch(&mut self, now: u64) -> Result<bool, Failure> {
+        if self.over {
+            return Ok(true);
+        }
         while let Some(&lane) = self.idle.front() {
             match self.script.next(lane, now) {
                 Next::Publish(order) => {
@@ -184,24 +192,28 @@ impl<'a, S: Script> Publishers<'a, S> {
         self.target.publish_request(&mut state.request, &order);
         state.sent = 0;
         state.order = Some(order);
-        if state.socket.is_none() {
+        if state.link.is_none() {
             self.connect(lane).while_("connecting a publisher")?;
         }
         self.write(lane)
     }
 
     fn connect(&mut self, lane: usize) -> io::Result<()> {
-        let socket = self.target.endpoint.connect_blocking(PATIENCE)?;
-        socket.set_nonblocking(true)?;
+        let link = self.target.connect_publisher(PATIENCE)?;
+        link.socket().set_nonblocking(true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(lane), interest)?;
-        self.lanes[lane].socket = Some(socket);
+        self.poll.registry().register(&mut SourceFd(&link.as_raw_fd()), Token(lane), interest)?;
+        self.lanes[lane].link = Some(link);
         self.lanes[lane].reader = AnswerReader::default();
         Ok(())
     }
 
     fn ready(&mut self, lane: usize) -> Result<(), Failure> {
-        if self.lanes[lane].sent < self.lanes[lane].request.len() {
+        let state = &mut self.lanes[lane];
+        if let Some(Err(error)) = state.link.as_mut().map(Link::pump) {
+            return self.broken(lane, error);
+        }
+        if state.sent < state.request.len() {
             self.write(lane)?;
         }
         self.read(lane)
@@ -209,9 +221,9 @@ impl<'a, S: Script> Publishers<'a, S> {
 
     fn write(&mut self, lane: usize) -> Result<(), Failure> {
         let state = &mut self.lanes[lane];
-        let Some(mut socket) = state.socket.as_ref() else { return Ok(()) };
+        let Some(link) = &mut state.link else { return Ok(()) };
         while state.sent < state.request.len() {
-            match socket.write(&state.request[state.sent..]) {
+            match link.write(&state.request[state.sent..]) {
                 Ok(written) => state.sent += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return self.broken(lane, error),
@@ -222,8 +234,9 @@ impl<'a, S: Script> Publishers<'a, S> {
 
     fn read(&mut self, lane: usize) -> Result<(), Failure> {
         loop {
-            let Some(mut socket) = self.lanes[lane].socket.as_ref() else { return Ok(()) };
-            let length = match socket.read(&mut self.buffer) {
+            let Some(link) = &mut self.lanes[lane].link else { return Ok(()) };
+            let plain = matches!(link, Link::Plain(_));
+            let length = match link.read(&mut self.buffer) {
                 Ok(0) => return self.closed(lane),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -232,17 +245,18 @@ impl<'a, S: Script> Publishers<'a, S> {
             if let Some(answer) = self.lanes[lane].reader.feed(&self.buffer[..length])? {
                 self.answered(lane, &answer)?;
             }
-            if length < self.buffer.len() {
+            // The socket is empty; of TLS only the next read can tell.
+            if plain && length < self.buffer.len() {
                 return Ok(());
             }
         }
     }
 
     fn answered(&mut self, lane: usize, answer: &Answer) -> Result<(), Failure> {
-        let receipt = (answer.status / 100 == 2).then(|| Receipt::parse(&answer.body)).flatten();
+        let receipt = self.target.receipt(answer);
         let outcome = receipt.map_or_else(|| Outcome::Refused(refusal(answer)), Outcome::Kept);
         if answer.closes {
-            self.lanes[lane].socket = None;
+            self.lanes[lane].link = None;
         }
         self.end(lane, outcome)
     }
@@ -256,7 +270,7 @@ impl<'a, S: Script> Publishers<'a, S> {
     }
 
     fn broken(&mut self, lane: usize, error: io::Error) -> Result<(), Failure> {
-        self.lanes[lane].socket = None;
+        self.lanes[lane].link = None;
         self.end(lane, Outcome::Unknown(error))
     }
 
@@ -267,8 +281,8 @@ impl<'a, S: Script> Publishers<'a, S> {
         self.script.ended(lane, order, outcome, now)?;
         // A closed loop goes on at once, without another round through epoll.
         match self.script.next(lane, now) {
-            Next::Publish(order) => self.begin(lane, order),
-            Next::At(_) | Next::Done => {
+            Next::Publish(order) if !self.over => self.begin(lane, order),
+            Next::Publish(_) | Next::At(_) | Next::Done => {
                 self.idle.push_back(lane);
                 Ok(())
             }

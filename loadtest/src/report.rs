@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::ledger::Tally;
+use crate::stop::Early;
+use crate::table::Table;
 
 /// Times in nanoseconds, kept to three digits.
 #[derive(Clone, Debug)]
@@ -30,6 +32,11 @@ impl Histogram {
         self.0.len()
     }
 
+    /// A percentile in milliseconds; None of nothing.
+    pub(crate) fn millis(&self, percentile: f64) -> Option<f64> {
+        (self.len() > 0).then(|| self.micros(percentile) / 1e3)
+    }
+
     /// A percentile in microseconds.
     fn micros(&self, percentile: f64) -> f64 {
         self.0.value_at_percentile(percentile) as f64 / 1e3
@@ -37,7 +44,7 @@ impl Histogram {
 }
 
 /// The middle one; for an even number the upper of the two.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -47,13 +54,14 @@ fn median(mut values: Vec<f64>) -> f64 {
 pub(crate) struct Report {
     scenario: &'static str,
     figures: Vec<(String, Value, &'static str)>,
+    tables: Vec<Table>,
     sound: bool,
 }
 
 impl Report {
     /// Without figures yet.
     pub(crate) fn new(scenario: &'static str) -> Report {
-        Report { scenario, figures: Vec::new(), sound: true }
+        Report { scenario, figures: Vec::new(), tables: Vec::new(), sound: true }
     }
 
     /// Adds a figure; `name` is its key in the JSON.
@@ -64,6 +72,16 @@ impl Report {
         unit: &'static str,
     ) {
         self.figures.push((name.into(), value.into(), unit));
+    }
+
+    /// Adds a table.
+    pub(crate) fn table(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// The tables so far.
+    pub(crate) fn tables(&self) -> &[Table] {
+        &self.tables
     }
 
     /// Adds a figure if it could be measured.
@@ -123,9 +141,24 @@ impl Report {
         self.sound &= holds;
     }
 
+    /// Says that the run had to end before its time: the figures are of the time until then.
+    pub(crate) fn cut_short(&mut self, early: Early) {
+        self.figure("cut_short", early.to_string(), "");
+    }
+
     /// Whether nothing was lost, repeated or refused.
     pub(crate) fn sound(&self) -> bool {
         self.sound
+    }
+
+    /// The scenario's name.
+    pub(crate) fn scenario(&self) -> &'static str {
+        self.scenario
+    }
+
+    /// Every figure as people read it: its name, its value and its unit.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = (&str, String, &'static str)> {
+        self.figures.iter().map(|(name, value, unit)| (name.as_str(), shown(value), *unit))
     }
 
     /// One object with every figure by its name.
@@ -134,16 +167,20 @@ impl Report {
         object.insert("scenario".into(), json!(self.scenario));
         object.insert("sound".into(), json!(self.sound));
         object.extend(self.figures.iter().map(|(name, value, _)| (name.clone(), value.clone())));
+        object.extend(self.tables.iter().map(|table| (table.title().to_owned(), table.json())));
         Value::Object(object).to_string()
     }
 
-    /// One line a figure.
-    pub(crate) fn table(&self) -> String {
+    /// One line a figure, then the tables.
+    pub(crate) fn text(&self) -> String {
         let width = self.figures.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
         let mut table = format!("{}\n", self.scenario);
-        for (name, value, unit) in &self.figures {
-            table += format!("  {name:width$}  {:>14} {unit}", shown(value)).trim_end();
+        for (name, value, unit) in self.figures() {
+            table += format!("  {name:width$}  {value:>14} {unit}").trim_end();
             table.push('\n');
+        }
+        for part in &self.tables {
+            table += &format!("\n{}\n{}", part.title(), part.markdown());
         }
         table + if self.sound { "  sound: nothing lost\n" } else { "  NOT SOUND\n" }
     }
@@ -176,7 +213,7 @@ mod tests {
         report.require(false);
         let expected = json!({"scenario": "test", "sound": false, "ratio": 1.2345, "rss": null});
         assert_eq!(serde_json::from_str::<Value>(&report.json()).unwrap(), expected);
-        assert!(report.table().contains("1.234") && report.table().contains("NOT SOUND"));
+        assert!(report.text().contains("1.234") && report.text().contains("NOT SOUND"));
     }
 
     #[test]

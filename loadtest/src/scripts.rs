@@ -1,18 +1,24 @@
-//! What publishers do: at a rate whatever the answers do (open loop), or one after another (closed
-//! loop).
+//! What publishers do: at a rate whatever the answers do (open loop), one after another (closed
+//! loop), or as fast as it arrives (windowed).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::board::Board;
+use crate::clock;
 use crate::failure::{Failure, While};
 use crate::ledger::Published;
 use crate::publishers::{Next, Outcome, Script};
 use crate::report::{Histogram, Report};
 use crate::stamp::{Scope, Stamp};
 use crate::target::{Audience, Order};
+
+/// How soon a full window is looked at again, in nanoseconds.
+const LOOK_AGAIN: u64 = 100_000;
 
 /// What became of all publishes.
 #[derive(Debug, Default)]
@@ -76,6 +82,11 @@ impl Results {
         self.published.deliveries(1)
     }
 
+    /// Whether no publish was refused.
+    pub(crate) fn all_kept(&self) -> bool {
+        self.refused == 0
+    }
+
     /// Adds the figures of publishing.
     pub(crate) fn tell(&self, report: &mut Report) {
         report.figure("published", self.kept(), "");
@@ -84,7 +95,7 @@ impl Results {
             report.figure("first_refusal", refusal.to_string(), "");
         }
         report.times("publish", &self.latency);
-        report.require(self.refused == 0);
+        report.require(self.all_kept());
     }
 }
 
@@ -109,9 +120,32 @@ pub(crate) struct OpenLoop {
     /// When it ends; may be brought forward by another thread.
     until: Arc<AtomicU64>,
     begun: u64,
+    burst: Option<Burst>,
+    /// Events of bursts so far.
+    burst_begun: u64,
     mix: Mix,
     first_lane: u32,
     random: SmallRng,
+}
+
+/// Broadcasts that come all at once now and then, on top of the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burst {
+    /// Time from one burst to the next; the first comes after it.
+    pub(crate) every: Duration,
+    /// Broadcasts of one burst.
+    pub(crate) count: u64,
+    /// How fast they come, a second.
+    pub(crate) rate: f64,
+}
+
+impl Burst {
+    /// When broadcast number `number` of all bursts is due, after the start.
+    fn due(&self, number: u64) -> u64 {
+        let (burst, within) = (number / self.count, number % self.count);
+        let after = Duration::from_secs_f64(within as f64 / self.rate);
+        clock::nanos(self.every) * (burst + 1) + clock::nanos(after)
+    }
 }
 
 /// Whom the events of an open loop are for.
@@ -136,7 +170,32 @@ impl OpenLoop {
     ) -> OpenLoop {
         let results = Results::new(mix.lanes, mix.users);
         let random = SmallRng::seed_from_u64(u64::from(first_lane) + 1);
-        OpenLoop { results, start, interval: 1e9 / rate, until, begun: 0, mix, first_lane, random }
+        let interval = 1e9 / rate;
+        let (burst, burst_begun) = (None, 0);
+        OpenLoop {
+            results,
+            start,
+            interval,
+            until,
+            begun: 0,
+            burst,
+            burst_begun,
+            mix,
+            first_lane,
+            random,
+        }
+    }
+
+    /// With bursts.
+    pub(crate) fn with(mut self, burst: Option<Burst>) -> OpenLoop {
+        self.burst = burst;
+        self
+    }
+
+    fn broadcast(&self, lane: usize, t: u64) -> Order {
+        let k = self.results.published.lanes[lane];
+        let scope = Scope::Lane(self.first_lane + lane as u32);
+        Order { audience: Audience::Everybody, stamp: Stamp { scope, k, t } }
     }
 
     fn order(&mut self, lane: usize, t: u64) -> Order {
@@ -149,11 +208,7 @@ impl OpenLoop {
                     stamp: Stamp { scope: Scope::User(user), k, t },
                 }
             }
-            None => {
-                let k = self.results.published.lanes[lane];
-                let scope = Scope::Lane(self.first_lane + lane as u32);
-                Order { audience: Audience::Everybody, stamp: Stamp { scope, k, t } }
-            }
+            None => self.broadcast(lane, t),
         }
     }
 
@@ -169,12 +224,18 @@ impl OpenLoop {
 
 impl Script for OpenLoop {
     fn next(&mut self, lane: usize, now: u64) -> Next {
-        let due = self.start + (self.begun as f64 * self.interval) as u64;
+        let steady = self.start + (self.begun as f64 * self.interval) as u64;
+        let burst = self.burst.map_or(u64::MAX, |burst| self.start + burst.due(self.burst_begun));
+        let due = steady.min(burst);
         if due >= self.until.load(Ordering::Relaxed) {
             return Next::Done;
         }
         if due > now {
             return Next::At(due);
+        }
+        if burst < steady {
+            self.burst_begun += 1;
+            return Next::Publish(self.broadcast(lane, due));
         }
         self.begun += 1;
         Next::Publish(self.order(lane, due))
@@ -235,9 +296,71 @@ impl Script for ClosedLoop {
     }
 }
 
+/// Broadcasts as fast as they arrive: no more than a window of them is under way, from the publish
+/// to the last receiver.
+pub(crate) struct Windowed {
+    /// The result so far.
+    pub(crate) results: Results,
+    board: Arc<Board>,
+    streams: u64,
+    window: u64,
+    begun: u64,
+    first_lane: u32,
+    until: u64,
+}
+
+impl Windowed {
+    /// For a fleet of `streams` whose counts are on `board`, broadcasts numbered from `first_lane`
+    /// on, until the time `until`.
+    pub(crate) fn new(
+        board: &Arc<Board>,
+        streams: usize,
+        window: usize,
+        lanes: usize,
+        first_lane: u32,
+        until: u64,
+    ) -> Windowed {
+        Windowed {
+            results: Results::new(lanes, 0),
+            board: board.clone(),
+            streams: streams as u64,
+            window: window as u64,
+            begun: 0,
+            first_lane,
+            until,
+        }
+    }
+}
+
+impl Script for Windowed {
+    fn next(&mut self, lane: usize, now: u64) -> Next {
+        if now >= self.until {
+            return Next::Done;
+        }
+        if self.begun >= self.board.deliveries() / self.streams + self.window {
+            return Next::At(now + LOOK_AGAIN);
+        }
+        self.begun += 1;
+        let k = self.results.published.lanes[lane];
+        let scope = Scope::Lane(self.first_lane + lane as u32);
+        Next::Publish(Order { audience: Audience::Everybody, stamp: Stamp { scope, k, t: now } })
+    }
+
+    fn ended(
+        &mut self,
+        lane: usize,
+        order: Order,
+        outcome: Outcome,
+        now: u64,
+    ) -> Result<(), Failure> {
+        self.results.enter(Count::Lane(lane), outcome, Some(now.saturating_sub(order.stamp.t)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::Turn;
     use crate::target::Receipt;
 
     fn kept() -> Outcome {
@@ -280,5 +403,31 @@ mod tests {
             };
             assert!(user < 5 && user as usize % 2 == lane);
         }
+    }
+
+    #[test]
+    fn bursts_come_on_top() {
+        let burst = Burst { every: Duration::from_millis(2), count: 2, rate: 1e6 };
+        let until = Arc::new(AtomicU64::new(5_000_000));
+        let nobody = Mix { broadcasts: 1.0, users: 0, lanes: 1 };
+        let mut script = OpenLoop::new(1000.0, 0, until, nobody, 0).with(Some(burst));
+        let mut times = Vec::new();
+        while let Next::Publish(order) = script.next(0, u64::MAX) {
+            times.push(order.stamp.t / 1_000);
+            script.ended(0, order, kept(), u64::MAX).unwrap();
+        }
+        assert_eq!(times, [0, 1_000, 2_000, 2_000, 2_001, 3_000, 4_000, 4_000, 4_001]);
+    }
+
+    #[test]
+    fn a_window_is_never_exceeded() {
+        let board = Arc::new(Board::new());
+        let mut script = Windowed::new(&board, 3, 2, 1, 0, 100);
+        assert!(matches!(script.next(0, 1), Next::Publish(_)));
+        assert!(matches!(script.next(0, 1), Next::Publish(_)));
+        assert_eq!(script.next(0, 1), Next::At(1 + LOOK_AGAIN));
+        board.add(Turn { deliveries: 3, ..Turn::default() });
+        assert!(matches!(script.next(0, 1), Next::Publish(_)), "one has reached all three");
+        assert_eq!(script.next(0, 100), Next::Done);
     }
 }

@@ -4,18 +4,17 @@
 //!            open                 request written           200, `connected`
 //!   Shut ──────────▶ Connecting ─────────────────▶ Asked ──────────────────▶ Live
 //!    ▲                   │                           │                         │
-//!    └── cut ────────────┴───────────────────────────┴─────────────────────────┤
+//!    └── cut, or churned ┴───────────────────────────┴─────────────────────────┤
 //!    └── broken while opening: tried again ──────────┘                         │
-//!                                                          ended by the server ▼
+//!    └── broken, in a fleet that comes back ───────────────────────────────────┤
+//!                                                    ended by the server, else ▼
 //!                                                                           Ended
 //! ```
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
-
-use socket2::Socket;
 
 use crate::cursor::Cursor;
+use crate::link::{Link, waits};
 use crate::wire::StreamReader;
 
 /// Where in its life a stream is.
@@ -29,29 +28,35 @@ pub(crate) enum Phase {
     Asked,
     /// `connected` came.
     Live,
-    /// The server ended it, which no scenario asks for; it stays shut.
+    /// The server ended it, which the scenario did not ask for; it stays shut.
     Ended,
 }
 
 /// One stream's state: no task, no thread, no buffer while nothing is cut in the middle.
 pub(crate) struct Stream {
     pub(crate) phase: Phase,
-    pub(crate) socket: Option<Socket>,
+    pub(crate) link: Option<Link>,
     pub(crate) reader: StreamReader,
     pub(crate) cursor: Cursor,
     /// When it began to connect.
     pub(crate) began: u64,
+    /// When it was live; what was sent before that is replayed to it.
+    pub(crate) live_since: u64,
+    /// Reads only what its diet allows.
+    pub(crate) slow: bool,
 }
 
 impl Stream {
     /// Not open yet.
-    pub(crate) fn shut() -> Stream {
+    pub(crate) fn shut(slow: bool) -> Stream {
         Stream {
             phase: Phase::Shut,
-            socket: None,
+            link: None,
             reader: StreamReader::default(),
             cursor: Cursor::default(),
             began: 0,
+            live_since: 0,
+            slow,
         }
     }
 
@@ -60,9 +65,9 @@ impl Stream {
         matches!(self.phase, Phase::Connecting | Phase::Asked)
     }
 
-    /// Takes a socket that is being connected.
-    pub(crate) fn begin(&mut self, socket: Socket, now: u64) {
-        self.socket = Some(socket);
+    /// Takes a link that is being connected.
+    pub(crate) fn begin(&mut self, link: Link, now: u64) {
+        self.link = Some(link);
         self.reader = StreamReader::default();
         self.phase = Phase::Connecting;
         self.began = now;
@@ -70,8 +75,8 @@ impl Stream {
 
     /// Sends the request. False when the connection is not there yet.
     pub(crate) fn ask(&mut self, request: &[u8]) -> io::Result<bool> {
-        let Some(mut socket) = self.socket.as_ref() else { return Ok(false) };
-        match socket.write(request) {
+        let Some(link) = &mut self.link else { return Ok(false) };
+        match link.write(request) {
             Ok(written) if written == request.len() => {
                 self.phase = Phase::Asked;
                 Ok(true)
@@ -88,10 +93,10 @@ impl Stream {
 
     /// Reads once. None when there is nothing to read now.
     #[inline]
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Some(mut socket) = self.socket.as_ref() else { return Ok(None) };
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(link) = &mut self.link else { return Ok(None) };
         loop {
-            match socket.read(buffer) {
+            match link.read(buffer) {
                 Ok(length) => return Ok(Some(length)),
                 Err(error) if waits(&error) => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -100,20 +105,14 @@ impl Stream {
         }
     }
 
-    /// Closes the socket: with a reset if `abruptly` (which also leaves no port in TIME_WAIT), else
+    /// Closes the link: with a reset if `abruptly` (which also leaves no port in TIME_WAIT), else
     /// with a FIN.
     pub(crate) fn shut_down(&mut self, abruptly: bool, phase: Phase) {
-        if let Some(socket) = self.socket.take()
+        if let Some(link) = self.link.take()
             && abruptly
         {
-            // Fails only on a unix socket, whose close is abrupt anyway.
-            let _ = socket.set_linger(Some(Duration::ZERO));
+            link.reset_at_end();
         }
         self.phase = phase;
     }
-}
-
-/// The connection is not there yet, or nothing has come.
-fn waits(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotConnected)
 }

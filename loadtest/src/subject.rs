@@ -2,15 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use tempfile::TempDir;
 
 use crate::child::Child;
 use crate::cli::Common;
+use crate::dialect::{Dialect, DialectSource};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
 use crate::gauge::Gauge;
+use crate::nchan::Nchan;
+use crate::nginx::Nginx;
+use crate::run::Run;
 use crate::stop::Stop;
 use crate::target::Target;
 
@@ -23,72 +29,201 @@ const PER_USER: usize = 8;
 
 /// A server that is there as long as this value is.
 pub(crate) struct Subject {
-    /// Where streams and publishers go.
-    pub(crate) endpoint: Endpoint,
+    /// None when it is attached.
+    kind: Option<Kind>,
+    /// How to speak to it.
+    pub(crate) target: Target,
     /// Measures it; None for an attached server whose process is not named.
     pub(crate) gauge: Option<Gauge>,
-    _child: Option<Child>,
-    /// The data directory, removed at last.
+    /// What its streams go through.
+    proxy: Option<Nginx>,
+    _process: Process,
+    /// Its files, removed at last.
     _directory: Option<TempDir>,
+}
+
+/// What ends the server when it is dropped.
+enum Process {
+    Attached,
+    Child { _child: Child },
+    Nchan { _nchan: Nchan },
+}
+
+/// A kind of server that can be started here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The program under test.
+    Rill,
+    /// The plain send loop, with frames of so many bytes.
+    SendLoop {
+        /// The size of one event on the wire.
+        frame_bytes: usize,
+    },
+    /// The axum server.
+    Axum,
+    /// nginx with nchan.
+    Nchan,
 }
 
 impl Subject {
     /// Starts the server, or attaches to the one that the flags name. `streams` is how many it must
     /// bear.
-    pub(crate) fn obtain(common: &Common, streams: usize, stop: &Stop) -> Result<Subject, Failure> {
-        match common.attached() {
-            Some(endpoint) => Ok(Subject {
-                endpoint,
-                gauge: common.pid.map(Gauge::of),
-                _child: None,
-                _directory: None,
-            }),
-            None => {
-                let directory = Directory::of(common)?;
-                let server = Server::new(common, &directory, streams)?;
-                let (child, endpoint) = server.start(stop)?;
-                eprintln!("started {} at {endpoint}", server.program.display());
-                Ok(Subject {
-                    endpoint,
-                    gauge: Some(Gauge::of(child.pid())),
-                    _child: Some(child),
-                    _directory: directory.temporary,
-                })
+    pub(crate) fn obtain(run: &Run, streams: usize) -> Result<Subject, Failure> {
+        match run.common.attached() {
+            Some(endpoint) => Subject::attach(endpoint, run),
+            None => Subject::start(Kind::Rill, run.common.over_unix(), streams, run),
+        }
+        .inspect(|subject| run.monitor.measure(subject.gauge, None))
+    }
+
+    /// A server that runs already.
+    pub(crate) fn attach(endpoint: Endpoint, run: &Run) -> Result<Subject, Failure> {
+        let common = &run.common;
+        let target = Target::new(endpoint, Arc::new(Dialect::load(&common.dialect)?))
+            .with(&common.header, common.message_bytes)
+            .trusting(common.ca.as_deref())?;
+        let gauge = common.pid.map(Gauge::of);
+        let process = Process::Attached;
+        Ok(Subject { kind: None, target, gauge, proxy: None, _process: process, _directory: None })
+    }
+
+    /// Starts a server of this kind, on a unix socket or on TCP.
+    pub(crate) fn start(
+        kind: Kind,
+        over_unix: bool,
+        streams: usize,
+        run: &Run,
+    ) -> Result<Subject, Failure> {
+        let directory = temporary_directory()?;
+        let listen = if over_unix {
+            format!("unix:{}", directory.path().join("sse.sock").display())
+        } else {
+            "127.0.0.1:0".into()
+        };
+        match kind {
+            Kind::Rill => Subject::rill(over_unix, streams, run),
+            Kind::SendLoop { frame_bytes } => {
+                let size = frame_bytes.to_string();
+                let arguments = ["send-loop", "--listen", &listen, "--frame-bytes", &size];
+                Subject::own(kind, &arguments, &DialectSource::SEND_LOOP, directory, run)
+            }
+            Kind::Axum => {
+                let arguments = ["axum-server", "--listen", &listen];
+                Subject::own(kind, &arguments, &DialectSource::AXUM, directory, run)
+            }
+            Kind::Nchan => {
+                let nchan = Nchan::start(directory.path(), over_unix, streams, &run.stop)?;
+                let gauge = Gauge::of(nchan.pid());
+                let target = target(nchan.endpoint().clone(), &DialectSource::NCHAN, run)?;
+                let process = Process::Nchan { _nchan: nchan };
+                Ok(Subject::started(kind, target, gauge, process, directory))
             }
         }
     }
 
-    /// How to speak to it.
-    pub(crate) fn target(&self, common: &Common) -> Target {
-        common.target(self.endpoint.clone())
+    fn rill(over_unix: bool, streams: usize, run: &Run) -> Result<Subject, Failure> {
+        let directory = Directory::of(&run.common, over_unix)?;
+        let server = Server::new(&run.common, &directory, streams)?;
+        let (child, endpoint) = server.start(&run.stop)?;
+        let gauge = Gauge::of(child.pid());
+        let target = target(endpoint, &DialectSource::RILL, run)?;
+        let process = Process::Child { _child: child };
+        Ok(Subject::started(Kind::Rill, target, gauge, process, directory.temporary))
+    }
+
+    /// A server that this program has in it.
+    fn own(
+        kind: Kind,
+        arguments: &[&str],
+        dialect: &DialectSource,
+        directory: TempDir,
+        run: &Run,
+    ) -> Result<Subject, Failure> {
+        let program = std::env::current_exe().while_("finding this program")?;
+        let child = Child::start(Command::new(program).args(arguments))?;
+        let target = target(child.listener(&run.stop, |_| true)?, dialect, run)?;
+        let gauge = Gauge::of(child.pid());
+        let process = Process::Child { _child: child };
+        Ok(Subject::started(kind, target, gauge, process, directory))
+    }
+
+    fn started(
+        kind: Kind,
+        target: Target,
+        gauge: Gauge,
+        process: Process,
+        directory: TempDir,
+    ) -> Subject {
+        Subject {
+            kind: Some(kind),
+            target,
+            gauge: Some(gauge),
+            proxy: None,
+            _process: process,
+            _directory: Some(directory),
+        }
+    }
+
+    /// The same with its streams going through `nginx`; publishers go straight to it.
+    pub(crate) fn behind(self, nginx: Nginx, run: &Run) -> Result<Subject, Failure> {
+        run.monitor.measure(self.gauge, Some(Gauge::of(nginx.pid())));
+        let target = self.target.through(nginx.endpoint().clone());
+        let target = target.trusting(Some(nginx.certificate()))?;
+        Ok(Subject { target, proxy: Some(nginx), ..self })
+    }
+
+    /// What its streams go through.
+    pub(crate) fn nginx(&mut self) -> Option<&mut Nginx> {
+        self.proxy.as_mut()
+    }
+
+    /// Measures the proxy, if there is one.
+    pub(crate) fn proxy_gauge(&self) -> Option<Gauge> {
+        self.proxy.as_ref().map(|nginx| Gauge::of(nginx.pid()))
+    }
+
+    /// Whether it is what others are measured by, and not itself the subject.
+    pub(crate) fn is_reference(&self) -> bool {
+        matches!(self.kind, Some(Kind::SendLoop { .. }))
     }
 
     /// Its exact memory, if it can be measured.
     pub(crate) fn rss(&self) -> Result<Option<u64>, Failure> {
         self.gauge.map(|gauge| gauge.rss()).transpose()
     }
+
+    /// The CPU time that it has used, if it can be measured.
+    pub(crate) fn cpu(&self) -> Result<Option<Duration>, Failure> {
+        self.gauge.map(|gauge| gauge.cpu()).transpose()
+    }
+}
+
+fn target(endpoint: Endpoint, dialect: &DialectSource, run: &Run) -> Result<Target, Failure> {
+    let dialect = Arc::new(Dialect::load(dialect)?);
+    Ok(Target::new(endpoint, dialect).with(&run.common.header, run.common.message_bytes))
 }
 
 /// The server's files.
 pub(crate) struct Directory {
-    temporary: Option<TempDir>,
+    temporary: TempDir,
     data: PathBuf,
     socket: Option<PathBuf>,
 }
 
 impl Directory {
     /// What `--data-dir` names, or a temporary one.
-    pub(crate) fn of(common: &Common) -> Result<Directory, Failure> {
+    pub(crate) fn of(common: &Common, over_unix: bool) -> Result<Directory, Failure> {
         // A unix socket's path is short by law (108 bytes), so that it never lies in the data
         // directory.
-        let temporary = tempfile::Builder::new()
-            .prefix("loadtest-")
-            .tempdir()
-            .while_("creating a directory")?;
+        let temporary = temporary_directory()?;
         let data = common.data_dir.clone().unwrap_or_else(|| temporary.path().join("data"));
-        let socket = common.over_unix().then(|| temporary.path().join("sse.sock"));
-        Ok(Directory { temporary: Some(temporary), data, socket })
+        let socket = over_unix.then(|| temporary.path().join("sse.sock"));
+        Ok(Directory { temporary, data, socket })
     }
+}
+
+fn temporary_directory() -> Result<TempDir, Failure> {
+    tempfile::Builder::new().prefix("loadtest-").tempdir().while_("creating a directory")
 }
 
 /// How to start the server; again and again on the same data.
@@ -120,7 +255,8 @@ impl Server {
         arguments.extend(["--max-connections-per-user".into(), PER_USER.to_string()]);
         arguments.extend(common.server_args.iter().cloned());
         let environment = common.server_env.clone();
-        Ok(Server { program, arguments, environment, over_unix: common.over_unix() })
+        let over_unix = directory.socket.is_some();
+        Ok(Server { program, arguments, environment, over_unix })
     }
 
     /// Adds an environment variable, unless the flags set it.

@@ -1,5 +1,6 @@
 //! kill -9 while publishing, again and again on the same data: what was answered must be replayed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,14 +9,16 @@ use rand::RngExt;
 
 use super::beside;
 use crate::child::Child;
-use crate::cli::{Common, count};
+use crate::cli::count;
 use crate::clock;
 use crate::courier::Courier;
+use crate::dialect::Dialect;
 use crate::failure::{Failure, While};
 use crate::history::History;
 use crate::listener;
 use crate::publishers::{Next, Outcome, Script};
 use crate::report::{Histogram, Report};
+use crate::run::Run;
 use crate::stamp::{Scope, Stamp};
 use crate::stop::Stop;
 use crate::subject::{Directory, Server};
@@ -94,11 +97,13 @@ fn order(lane: usize, k: u32, t: u64) -> Order {
 }
 
 /// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    if common.attached().is_some() {
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    if run.common.attached().is_some() {
         return Err(Failure::Usage("crash kills its server, so that it has to start it"));
     }
-    let directory = Directory::of(common)?;
+    let (common, stop) = (&run.common, &run.stop);
+    let dialect = Arc::new(Dialect::load(&common.dialect)?);
+    let directory = Directory::of(common, common.over_unix())?;
     let mut server = Server::new(common, &directory, 16)?;
     if options.rounds * options.answers * 2 > REPLAY_LIMIT {
         server = server.with("RILL_LOG_REPLAY_LIMIT", "1000000");
@@ -106,19 +111,21 @@ pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Rep
     let mut history = History::default();
     let mut next = vec![0; options.publishers + 1];
     let mut restarts = Histogram::default();
-    for round in 0..=options.rounds {
+    let mut round = 0;
+    loop {
         let began = clock::now();
         let (mut child, endpoint) = server.start(stop)?;
         if round > 0 {
             restarts.record(clock::now() - began);
         }
-        let target = common.target(endpoint);
+        let target = Target::new(endpoint, dialect.clone()).with(&common.header, 0);
         options.verify(round as u32, &target, &mut history, stop)?;
-        if round < options.rounds {
-            options.kill_while_publishing(&target, &mut child, &mut history, &mut next, stop)?;
+        if round == options.rounds || stop.over() {
+            return Ok(report(round, options.publishers, &history, &restarts));
         }
+        options.kill_while_publishing(&target, &mut child, &mut history, &mut next, run)?;
+        round += 1;
     }
-    Ok(report(options, &history, &restarts))
 }
 
 impl Options {
@@ -148,13 +155,13 @@ impl Options {
         child: &mut Child,
         history: &mut History,
         next: &mut [u32],
-        stop: &Stop,
+        run: &Run,
     ) -> Result<(), Failure> {
         let (answered, gone) = (AtomicU64::new(0), AtomicBool::new(false));
         let mut script = UntilKilled { history, next, answered: &answered, gone: &gone };
         let goal = rand::rng().random_range(1..=self.answers as u64);
-        beside(target, self.publishers, &mut script, &AtomicU64::new(0), stop, || {
-            let reached = wait_for(&answered, goal, &gone, stop);
+        beside(target, self.publishers, &mut script, &AtomicU64::new(0), run, || {
+            let reached = wait_for(&answered, goal, &gone, &run.stop);
             std::thread::sleep(JITTER.mul_f64(rand::rng().random()));
             // Also when the wait failed: it is the server's end that ends the script.
             child.kill();
@@ -171,7 +178,9 @@ fn wait_for(
 ) -> Result<(), Failure> {
     let end = clock::now() + clock::nanos(PATIENCE);
     while answered.load(Ordering::Relaxed) < goal && !gone.load(Ordering::Relaxed) {
-        stop.check()?;
+        if stop.over() {
+            return Ok(());
+        }
         if clock::now() > end {
             let late: std::io::Error = std::io::ErrorKind::TimedOut.into();
             return Err(late).while_("waiting for answers to publishes");
@@ -181,10 +190,10 @@ fn wait_for(
     Ok(())
 }
 
-fn report(options: &Options, history: &History, restarts: &Histogram) -> Report {
+fn report(kills: usize, publishers: usize, history: &History, restarts: &Histogram) -> Report {
     let mut report = Report::new("crash");
-    report.figure("kills", options.rounds, "");
-    report.figure("publishers", options.publishers, "");
+    report.figure("kills", kills, "");
+    report.figure("publishers", publishers, "");
     history.tell(&mut report);
     report.times("restart", restarts);
     report

@@ -4,14 +4,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Common, count, positive, seconds};
+use crate::cli::{count, positive, seconds};
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Plan};
-use crate::ledger::Published;
+use crate::kernel_memory::KernelMemory;
+use crate::ledger::{Published, Tally};
 use crate::opening::Pace;
 use crate::report::Report;
-use crate::stop::Stop;
+use crate::run::Run;
 use crate::subject::Subject;
+
+/// A server that has just started may still be setting itself up.
+const CALM: Duration = Duration::from_secs(1);
 
 /// What is special here.
 #[derive(Debug, Args)]
@@ -27,38 +31,98 @@ pub(crate) struct Options {
     settle: f64,
 }
 
-/// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let subject = Subject::obtain(common, options.streams, stop)?;
-    let plan = Plan { streams: options.streams, threads: common.threads, lanes: 0..0 };
-    let fleet = Fleet::start(&subject.target(common), &plan)?;
-    // A server that has just started may still be setting itself up.
-    stop.sleep(Duration::from_secs(1))?;
-    let before = subject.rss()?;
-    let pace = Pace { per_second: options.pace, ..common.pace() };
-    fleet.open(pace, stop, common.opening_limit())?;
-    let opened = fleet.board.wave();
-    stop.sleep(Duration::from_secs_f64(options.settle))?;
-    let after = subject.rss()?;
-    let live = fleet.board.live();
-    let retries = fleet.board.retries();
-    let tally = fleet.finish(Published::default())?;
+/// How it is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Streams, each of another user.
+    pub(crate) streams: usize,
+    /// How they are opened.
+    pub(crate) pace: Pace,
+    /// How long after the last one the memory is read.
+    pub(crate) settle: Duration,
+}
 
-    let grown = before.zip(after).map(|(before, after)| after as i64 - before as i64);
-    let mut report = Report::new("density");
-    report.figure("streams", options.streams, "");
-    report.measured("rss_before", before, "bytes");
-    report.measured("rss_after", after, "bytes");
-    report.measured("rss_growth", grown, "bytes");
-    report.measured(
-        "rss_per_stream",
-        grown.map(|grown| grown as f64 / options.streams as f64),
-        "bytes",
-    );
-    report.figure("opening_seconds", opened.as_secs_f64(), "s");
-    report.times("opening", &tally.openings);
-    report.figure("retried_openings", retries, "");
-    report.tally(&tally);
-    report.require(live == options.streams);
-    Ok(report)
+/// What the streams did to the server's memory.
+pub(crate) struct Density {
+    streams: usize,
+    before: Option<u64>,
+    after: Option<u64>,
+    /// The proxy's memory before and after, if there is one.
+    proxy: Option<(u64, u64)>,
+    /// The kernel's memory for the server before and after, if it was asked for.
+    kernel: Option<(u64, u64)>,
+    opened: Duration,
+    live: usize,
+    retries: u64,
+    tally: Tally,
+}
+
+/// Measures it.
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let subject = Subject::obtain(run, options.streams)?;
+    let pace = Pace { per_second: options.pace, ..run.common.pace() };
+    let settle = Duration::from_secs_f64(options.settle);
+    // Counted memory costs the kernel time: where time is measured too, it is not counted.
+    let kernel = subject.gauge.and_then(|gauge| KernelMemory::of(gauge.pid()));
+    let shape = Shape { streams: options.streams, pace, settle };
+    Ok(measure(&subject, shape, kernel.as_ref(), run)?.report())
+}
+
+/// Opens the streams, lets them settle, and closes them.
+pub(crate) fn measure(
+    subject: &Subject,
+    shape: Shape,
+    kernel: Option<&KernelMemory>,
+    run: &Run,
+) -> Result<Density, Failure> {
+    let Shape { streams, pace, settle } = shape;
+    let kernel_bytes = || kernel.and_then(KernelMemory::bytes);
+    let fleet = Fleet::start(&subject.target, &Plan::new(streams, 0..0), run)?;
+    run.stop.sleep(CALM);
+    let proxy_rss = || subject.proxy_gauge().map(|gauge| gauge.rss()).transpose();
+    let (before, proxy_before, kernel_before) = (subject.rss()?, proxy_rss()?, kernel_bytes());
+    fleet.open(pace, run)?;
+    let opened = fleet.board.wave();
+    run.stop.sleep(settle);
+    let (after, proxy) = (subject.rss()?, proxy_before.zip(proxy_rss()?));
+    let kernel = kernel_before.zip(kernel_bytes());
+    let (live, retries) = (fleet.board.live(), fleet.board.retries());
+    let tally = fleet.finish(Published::default())?;
+    Ok(Density { streams, before, after, proxy, kernel, opened, live, retries, tally })
+}
+
+impl Density {
+    fn growth(&self) -> Option<i64> {
+        self.before.zip(self.after).map(|(before, after)| after as i64 - before as i64)
+    }
+
+    /// Bytes of the server's resident memory for each stream.
+    pub(crate) fn per_stream(&self) -> Option<f64> {
+        self.share(self.before.zip(self.after))
+    }
+
+    /// The same of the proxy's.
+    pub(crate) fn of_proxy(&self) -> Option<f64> {
+        self.share(self.proxy)
+    }
+
+    fn share(&self, bytes: Option<(u64, u64)>) -> Option<f64> {
+        bytes.map(|(before, after)| (after as i64 - before as i64) as f64 / self.streams as f64)
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report::new("density");
+        report.figure("streams", self.streams, "");
+        report.measured("rss_before", self.before, "bytes");
+        report.measured("rss_after", self.after, "bytes");
+        report.measured("rss_growth", self.growth(), "bytes");
+        report.measured("rss_per_stream", self.per_stream(), "bytes");
+        report.measured("kernel_per_stream", self.share(self.kernel), "bytes");
+        report.figure("opening_seconds", self.opened.as_secs_f64(), "s");
+        report.times("opening", &self.tally.openings);
+        report.figure("retried_openings", self.retries, "");
+        report.tally(&self.tally);
+        report.require(self.live == self.streams);
+        report
+    }
 }

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Common, count};
+use crate::cli::count;
 use crate::clock;
 use crate::courier::Courier;
+use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Plan};
-use crate::gauge::Gauge;
 use crate::ledger::{Published, Tally};
-use crate::reference::Reference;
 use crate::report::{Histogram, Report};
+use crate::run::Run;
 use crate::stamp::{Scope, Stamp};
-use crate::stop::Stop;
-use crate::subject::Subject;
-use crate::target::{Audience, Order, Target};
+use crate::subject::{Kind, Subject};
+use crate::target::{Audience, Order};
 
 /// What is left of the connects is done by then, and not measured.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -25,145 +24,146 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// What is special here.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Streams, each of another user
-    #[arg(long, default_value_t = 1_000, value_parser = count)]
-    streams: usize,
-    /// Broadcasts in a round
-    #[arg(long, default_value_t = 100, value_parser = count)]
-    broadcasts: usize,
-    /// Broadcasts before them, not measured
-    #[arg(long, default_value_t = 10)]
-    warm_up: usize,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
     /// Rounds; the server and the send loop take turns, and medians are given
     #[arg(long, default_value_t = 3, value_parser = count)]
     rounds: usize,
 }
 
-/// Makes one broadcast with this mark.
-trait Source {
-    fn broadcast(&mut self, stamp: Stamp) -> Result<(), Failure>;
+/// What one round consists of.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Shape {
+    /// Streams, each of another user
+    #[arg(long, default_value_t = 1_000, value_parser = count)]
+    pub(crate) streams: usize,
+    /// Broadcasts in a round
+    #[arg(long, default_value_t = 100, value_parser = count)]
+    pub(crate) broadcasts: usize,
+    /// Broadcasts before them, not measured
+    #[arg(long, default_value_t = 10)]
+    pub(crate) warm_up: usize,
 }
 
-impl Source for Courier {
-    fn broadcast(&mut self, stamp: Stamp) -> Result<(), Failure> {
-        self.publish(&Order { audience: Audience::Everybody, stamp }).map(drop)
-    }
-}
-
-impl Source for Reference {
-    fn broadcast(&mut self, stamp: Stamp) -> Result<(), Failure> {
-        let Scope::Lane(lane) = stamp.scope else { return Ok(()) };
-        self.send(lane, stamp.k, stamp.t)
-    }
-}
-
-/// What one round of one of the two showed.
-struct Round {
+/// What one round of one server showed.
+pub(crate) struct Round {
     /// Microseconds of CPU per delivery.
-    cpu: Option<f64>,
+    pub(crate) cpu: Option<f64>,
     /// The part of it in the kernel, to the clock tick.
     system: Option<f64>,
-    bytes_per_delivery: f64,
-    latency: Histogram,
-    tally: Tally,
+    /// Microseconds of the proxy's CPU per delivery, if there is one.
+    pub(crate) proxy_cpu: Option<f64>,
+    /// What a delivery's bytes were on the wire.
+    pub(crate) bytes_per_delivery: f64,
+    /// To the last receiver.
+    pub(crate) latency: Histogram,
+    /// What was counted.
+    pub(crate) tally: Tally,
 }
 
 /// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let subject = Subject::obtain(common, options.streams, stop)?;
-    let target = subject.target(common);
-    let (mut served, mut looped, mut reference) = (Vec::new(), Vec::new(), None);
-    for number in 0..options.rounds as u32 {
-        let mut courier = Courier::connect(&target)?;
-        let round = options.round(number, common, &target, subject.gauge, &mut courier, stop)?;
-        let mut reference = match reference.take() {
-            Some(reference) => reference,
-            None => {
-                Reference::start(&target.endpoint, round.bytes_per_delivery.round() as usize, stop)?
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let subject = Subject::obtain(run, options.shape.streams)?;
+    let (mut served, mut looped, mut plain) = (Vec::new(), Vec::new(), None);
+    for lane in 0..options.rounds as u32 {
+        if run.stop.over() && lane > 0 {
+            break;
+        }
+        let round = options.shape.round(lane, &subject, run)?;
+        let plain = match &mut plain {
+            Some(plain) => plain,
+            none => {
+                let frame_bytes = round.bytes_per_delivery.round() as usize;
+                none.insert(plain_loop(&subject, frame_bytes, options.shape.streams, run)?)
             }
         };
         served.push(round);
-        let gauge = Some(reference.gauge());
-        looped.push(options.round(
-            number,
-            common,
-            &reference.target(common),
-            gauge,
-            &mut reference,
-            stop,
-        )?);
+        looped.push(options.shape.round(lane, plain, run)?);
     }
     Ok(options.report(served, looped))
 }
 
-impl Options {
-    /// Opens all streams, broadcasts, closes them.
-    fn round(
-        &self,
-        lane: u32,
-        common: &Common,
-        target: &Target,
-        gauge: Option<Gauge>,
-        source: &mut impl Source,
-        stop: &Stop,
-    ) -> Result<Round, Failure> {
-        let plan = Plan { streams: self.streams, threads: common.threads, lanes: lane..lane + 1 };
-        let fleet = Fleet::start(target, &plan)?;
-        fleet.open(common.pace(), stop, common.opening_limit())?;
-        stop.sleep(SETTLE)?;
-        let measured = self.warm_up as u32..(self.warm_up + self.broadcasts) as u32;
-        self.broadcast(&fleet, common, lane, 0..measured.start, source, stop)?;
+/// The send loop, on the same kind of socket as the server.
+pub(super) fn plain_loop(
+    like: &Subject,
+    frame_bytes: usize,
+    streams: usize,
+    run: &Run,
+) -> Result<Subject, Failure> {
+    let over_unix = matches!(like.target.streams, Endpoint::Unix(_));
+    Subject::start(Kind::SendLoop { frame_bytes }, over_unix, streams, run)
+}
 
+impl Shape {
+    /// Opens all streams, broadcasts, closes them. The end of the run cuts it short.
+    pub(crate) fn round(&self, lane: u32, subject: &Subject, run: &Run) -> Result<Round, Failure> {
+        let plan = Plan::new(self.streams, lane..lane + 1);
+        let plan = Plan { told: !subject.is_reference(), ..plan };
+        let mut courier = Courier::connect(&subject.target)?;
+        let fleet = Fleet::open_all(&subject.target, &plan, run)?;
+        run.stop.sleep(SETTLE);
+        let mut broadcast = |count| self.broadcast(&fleet, run, lane, count, &mut courier);
+        let warm = broadcast(0..self.warm_up as u32)?;
         let usage = || {
-            gauge
-                .map(|gauge| Ok::<_, Failure>((gauge.cpu()?, gauge.user_and_system()?.1)))
-                .transpose()
+            let system = subject.gauge.map(|gauge| gauge.user_and_system()).transpose()?;
+            Ok::<_, Failure>(subject.cpu()?.zip(system.map(|(_, system)| system)))
         };
-        let (before, bytes, since) = (usage()?, fleet.board.bytes(), clock::now());
-        self.broadcast(&fleet, common, lane, measured.clone(), source, stop)?;
-        let after = usage()?;
+        let proxy = || subject.proxy_gauge().map(|gauge| gauge.cpu()).transpose();
+        let (before, proxy_before) = (usage()?, proxy()?);
+        let (bytes, since) = (fleet.board.bytes(), clock::now());
+        let sent = broadcast(warm..warm + self.broadcasts as u32)?;
+        let (after, proxy_after) = (usage()?, proxy()?);
         let bytes = fleet.board.bytes() - bytes;
 
-        let tally = fleet.finish(Published { lanes: vec![measured.end], users: Vec::new() })?;
-        let deliveries = (self.streams * self.broadcasts) as f64;
+        let tally = fleet.finish(Published { lanes: vec![sent], users: Vec::new() })?;
+        let deliveries = (self.streams as u64 * u64::from(sent - warm)).max(1) as f64;
         let per_delivery = |time: Duration| time.as_secs_f64() * 1e6 / deliveries;
         let used = before.zip(after);
         Ok(Round {
             cpu: used.map(|(before, after)| per_delivery(after.0 - before.0)),
             system: used.map(|(before, after)| per_delivery(after.1 - before.1)),
+            proxy_cpu: proxy_before
+                .zip(proxy_after)
+                .map(|(before, after)| per_delivery(after - before)),
             bytes_per_delivery: bytes as f64 / deliveries,
             latency: tally.to_last_receiver(self.streams, since),
             tally,
         })
     }
 
-    /// The broadcasts of these numbers, each once the one before has reached everybody.
+    /// The broadcasts of these numbers, each once the one before has reached everybody. Returns the
+    /// number after the last of them.
     fn broadcast(
         &self,
         fleet: &Fleet,
-        common: &Common,
+        run: &Run,
         lane: u32,
         numbers: std::ops::Range<u32>,
-        source: &mut impl Source,
-        stop: &Stop,
-    ) -> Result<(), Failure> {
-        for k in numbers {
-            source.broadcast(Stamp { scope: Scope::Lane(lane), k, t: clock::now() })?;
+        courier: &mut Courier,
+    ) -> Result<u32, Failure> {
+        for k in numbers.clone() {
+            if run.stop.over() {
+                return Ok(k);
+            }
+            let stamp = Stamp { scope: Scope::Lane(lane), k, t: clock::now() };
+            courier.publish(&Order { audience: Audience::Everybody, stamp })?;
             let wanted = (u64::from(k) + 1) * self.streams as u64;
-            if !fleet.board.wait_deliveries(wanted, stop, common.patience(), || ())? {
+            if !fleet.board.wait_deliveries(wanted, run.common.patience(), || ()) {
                 let missing = wanted - fleet.board.deliveries();
-                let (seconds, fault) = (common.patience().as_secs(), fleet.board.fault());
+                let (seconds, fault) = (run.common.patience().as_secs(), fleet.board.fault());
                 return Err(Failure::Undelivered { missing, wanted, seconds, fault });
             }
         }
-        Ok(())
+        Ok(numbers.end)
     }
+}
 
+impl Options {
     fn report(&self, served: Vec<Round>, looped: Vec<Round>) -> Report {
         let mut report = Report::new("fanout");
-        report.figure("streams", self.streams, "");
-        report.figure("broadcasts", self.broadcasts, "a round");
-        report.figure("rounds", self.rounds, "");
+        report.figure("streams", self.shape.streams, "");
+        report.figure("broadcasts", self.shape.broadcasts, "a round");
+        report.figure("rounds", served.len(), "");
         let server_cpu = tell(&mut report, "server", &served);
         let loop_cpu = tell(&mut report, "loop", &looped);
         report.measured(

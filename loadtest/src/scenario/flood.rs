@@ -8,21 +8,23 @@ use std::time::Duration;
 use clap::Args;
 
 use super::beside;
-use crate::cli::{Common, count, positive, seconds};
+use super::fanout::plain_loop;
+use crate::cli::{count, positive, seconds};
 use crate::clock;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Plan};
 use crate::gauge::{Gauge, Peak};
-use crate::ledger::{Published, Tally};
-use crate::reference::Reference;
+use crate::ledger::Tally;
 use crate::report::{Histogram, Report};
-use crate::scripts::{Mix, OpenLoop, Results};
-use crate::stop::Stop;
+use crate::run::Run;
+use crate::scripts::{Mix, OpenLoop, Results, Windowed};
 use crate::subject::Subject;
-use crate::target::Target;
 
 /// A little time for the publishers to connect before the first event is due.
-const LEAD: u64 = 100_000_000;
+const LEAD: Duration = Duration::from_millis(100);
+
+/// A search ends when it knows the rate to this share of it.
+const EXACT: f64 = 0.06;
 
 /// What is special here.
 #[derive(Debug, Args)]
@@ -45,6 +47,10 @@ pub(crate) struct Options {
     /// Rounds; the server and the send loop take turns, and medians are given
     #[arg(long, default_value_t = 1, value_parser = count)]
     rounds: usize,
+    /// Search the highest rate, from --rate on, at which nothing is lost and the 99th percentile to
+    /// the last receiver stays below so many milliseconds
+    #[arg(long, value_name = "MS", value_parser = positive)]
+    highest: Option<f64>,
 }
 
 /// What one round of the server showed.
@@ -59,72 +65,104 @@ struct Flooded {
     client_cpu: f64,
 }
 
-impl Flooded {
-    fn per_second(&self) -> f64 {
-        self.tally.deliveries as f64 / self.seconds
-    }
-}
-
-/// What one round of the send loop showed.
-struct Saturated {
-    per_second: f64,
-    cores: f64,
-    tally: Tally,
+/// How fast broadcasts pass when a window of them is always under way.
+pub(crate) struct Saturated {
+    /// Deliveries a second.
+    pub(crate) per_second: f64,
+    /// Cores that the server used.
+    pub(crate) cores: Option<f64>,
+    /// What was counted.
+    pub(crate) tally: Tally,
 }
 
 /// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let subject = Subject::obtain(common, options.streams, stop)?;
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let subject = Subject::obtain(run, options.streams)?;
     let mut peak = Peak::of(subject.gauge);
-    let (mut served, mut looped, mut reference) = (Vec::new(), Vec::new(), None);
+    if let Some(limit) = options.highest {
+        return options.search(limit, &subject, &mut peak, run);
+    }
+    let (mut served, mut looped, mut plain) = (Vec::new(), Vec::new(), None);
     for number in 0..options.rounds as u32 {
-        let round = options.flood(number, common, &subject, &mut peak, stop)?;
-        if options.loop_seconds > 0.0 {
-            let reference = match &mut reference {
-                Some(reference) => reference,
+        if run.stop.over() && number > 0 {
+            break;
+        }
+        let round = options.flood(number, options.rate, &subject, &mut peak, run)?;
+        if options.loop_seconds > 0.0 && !run.stop.over() {
+            let plain = match &mut plain {
+                Some(plain) => plain,
                 none => {
                     let bytes = round.bytes_per_delivery.round() as usize;
-                    none.insert(Reference::start(&subject.endpoint, bytes, stop)?)
+                    none.insert(plain_loop(&subject, bytes, options.streams, run)?)
                 }
             };
-            looped.push(options.saturate(number, common, reference, stop)?);
+            let seconds = Duration::from_secs_f64(options.loop_seconds);
+            looped.push(saturate(plain, options.streams, seconds, number, run)?);
         }
         served.push(round);
     }
     Ok(options.report(served, looped, &peak))
 }
 
+/// Broadcasts for a while with a window of them under way: what is measured is the server's speed,
+/// not a backlog. One publisher connection for each.
+pub(crate) fn saturate(
+    subject: &Subject,
+    streams: usize,
+    duration: Duration,
+    round: u32,
+    run: &Run,
+) -> Result<Saturated, Failure> {
+    const WINDOW: usize = 64;
+    let first = round * WINDOW as u32;
+    let plan = Plan::new(streams, first..first + WINDOW as u32);
+    let plan = Plan { told: !subject.is_reference(), ..plan };
+    let fleet = Fleet::open_all(&subject.target, &plan, run)?;
+    let (start, cpu) = (clock::now(), subject.cpu()?);
+    let until = start + clock::nanos(duration);
+    let mut script = Windowed::new(&fleet.board, streams, WINDOW, WINDOW, first, until);
+    beside(&subject.target, WINDOW, &mut script, &AtomicU64::new(0), run, || Ok(()))?;
+    let published = script.results.published;
+    fleet.board.wait_deliveries(published.deliveries(streams), run.common.patience(), || ());
+    let cpu = cpu.zip(subject.cpu()?).map(|(before, after)| (after - before).as_secs_f64());
+    let tally = fleet.finish(published)?;
+    let seconds = (tally.last_arrival().unwrap_or(start + 1) - start) as f64 / 1e9;
+    Ok(Saturated {
+        per_second: tally.deliveries as f64 / seconds,
+        cores: cpu.map(|cpu| cpu / seconds),
+        tally,
+    })
+}
+
 impl Options {
-    /// The server's turn.
+    /// Broadcasts at a rate to a fresh fleet.
     fn flood(
         &self,
         number: u32,
-        common: &Common,
+        rate: f64,
         subject: &Subject,
         peak: &mut Peak,
-        stop: &Stop,
+        run: &Run,
     ) -> Result<Flooded, Failure> {
-        let target = subject.target(common);
         let first = number * self.publishers as u32;
         let lanes = first..first + self.publishers as u32;
-        let fleet = self.fleet(&target, common, lanes, stop)?;
-        let start = clock::now() + LEAD;
+        let fleet = Fleet::open_all(&subject.target, &Plan::new(self.streams, lanes), run)?;
+        let sending = Duration::from_secs_f64(self.seconds) + LEAD;
+        let start = clock::now() + clock::nanos(LEAD);
         let until = Arc::new(AtomicU64::new(start + (self.seconds * 1e9) as u64));
         let mix = Mix { broadcasts: 1.0, users: 0, lanes: self.publishers };
-        let mut script = OpenLoop::new(self.rate, start, until.clone(), mix, first);
+        let mut script = OpenLoop::new(rate, start, until.clone(), mix, first);
 
         let bytes = fleet.board.bytes();
-        let server_cpu = || subject.gauge.map(|gauge| gauge.cpu()).transpose();
-        let (server_before, client_before) = (server_cpu()?, Gauge::own().cpu()?);
-        let sending = Duration::from_secs_f64(self.seconds) + Duration::from_nanos(LEAD);
-        beside(&target, self.publishers, &mut script, &until, stop, || {
-            self.watch(sending, peak, stop)
+        let (server_before, client_before) = (subject.cpu()?, Gauge::own().cpu()?);
+        beside(&subject.target, self.publishers, &mut script, &until, run, || {
+            peak.watch(sending, &run.stop);
+            Ok(())
         })?;
         let results = script.results;
         let due = results.published.deliveries(self.streams);
-        fleet.board.wait_deliveries(due, stop, common.patience(), || peak.look())?;
-        let server_cpu =
-            server_before.zip(server_cpu()?).map(|(before, after)| (after - before).as_secs_f64());
+        fleet.board.wait_deliveries(due, run.common.patience(), || peak.look());
+        let server_cpu = server_before.zip(subject.cpu()?).map(|(before, after)| after - before);
         let client_cpu = (Gauge::own().cpu()? - client_before).as_secs_f64();
         let bytes = fleet.board.bytes() - bytes;
 
@@ -132,58 +170,55 @@ impl Options {
         let end = tally.last_arrival().unwrap_or(start + 1);
         Ok(Flooded {
             results,
-            seconds: (end - start) as f64 / 1e9,
+            seconds: end.saturating_sub(start).max(1) as f64 / 1e9,
             latency: tally.to_last_receiver(self.streams, 0),
             bytes_per_delivery: bytes as f64 / tally.deliveries.max(1) as f64,
             tally,
-            server_cpu,
+            server_cpu: server_cpu.map(|cpu| cpu.as_secs_f64()),
             client_cpu,
         })
     }
 
-    fn watch(&self, duration: Duration, peak: &mut Peak, stop: &Stop) -> Result<(), Failure> {
-        let end = clock::now() + clock::nanos(duration);
-        while clock::now() < end {
-            stop.sleep(Duration::from_millis(50))?;
-            peak.look();
+    /// Doubles the rate until a round fails, and closes in on the border then.
+    fn search(
+        &self,
+        limit: f64,
+        subject: &Subject,
+        peak: &mut Peak,
+        run: &Run,
+    ) -> Result<Report, Failure> {
+        let (mut good, mut bad): (Option<(f64, Flooded)>, Option<f64>) = (None, None);
+        let (mut rate, mut rounds) = (self.rate, 0);
+        while !run.stop.over() && rate >= 1.0 {
+            let round = self.flood(rounds, rate, subject, peak, run)?;
+            rounds += 1;
+            let held = round.holds(limit);
+            eprintln!("{rate:.0} broadcasts a second: {}", if held { "held" } else { "not held" });
+            if held {
+                good = Some((rate, round))
+            } else {
+                bad = Some(rate)
+            }
+            rate = match (&good, bad) {
+                (Some((good, _)), None) => good * 2.0,
+                (None, Some(bad)) => bad / 2.0,
+                (Some((good, _)), Some(bad)) if bad / good > 1.0 + EXACT => (good * bad).sqrt(),
+                _ => break,
+            };
         }
-        Ok(())
-    }
-
-    fn fleet(
-        &self,
-        target: &Target,
-        common: &Common,
-        lanes: std::ops::Range<u32>,
-        stop: &Stop,
-    ) -> Result<Fleet, Failure> {
-        let plan = Plan { streams: self.streams, threads: common.threads, lanes };
-        let fleet = Fleet::start(target, &plan)?;
-        fleet.open(common.pace(), stop, common.opening_limit())?;
-        Ok(fleet)
-    }
-
-    /// The send loop's turn.
-    fn saturate(
-        &self,
-        lane: u32,
-        common: &Common,
-        reference: &mut Reference,
-        stop: &Stop,
-    ) -> Result<Saturated, Failure> {
-        let fleet = self.fleet(&reference.target(common), common, lane..lane + 1, stop)?;
-        let (start, cpu) = (clock::now(), reference.gauge().cpu()?);
-        reference.run(lane)?;
-        stop.sleep(Duration::from_secs_f64(self.loop_seconds))?;
-        let sent = reference.halt(stop)?;
-        let cpu = reference.gauge().cpu()? - cpu;
-        let published = Published { lanes: vec![sent], users: Vec::new() };
-        let due = published.deliveries(self.streams);
-        fleet.board.wait_deliveries(due, stop, common.patience(), || ())?;
-        let tally = fleet.finish(published)?;
-        let seconds = (tally.last_arrival().unwrap_or(start + 1) - start) as f64 / 1e9;
-        let per_second = tally.deliveries as f64 / seconds;
-        Ok(Saturated { per_second, cores: cpu.as_secs_f64() / seconds, tally })
+        let mut report = Report::new("flood");
+        report.figure("streams", self.streams, "");
+        report.figure("seconds", self.seconds, "s a rate");
+        report.figure("p99_limit", limit, "ms");
+        report.figure("rates_tried", rounds, "");
+        report.require(good.is_some());
+        if let Some((rate, round)) = good {
+            report.figure("highest_rate", rate, "/s");
+            report.figure("deliveries_per_second", round.per_second(), "/s");
+            report.measured("rss_max", peak.bytes(), "bytes");
+            tell_sums(&mut report, vec![round]);
+        }
+        Ok(report)
     }
 
     fn report(&self, served: Vec<Flooded>, looped: Vec<Saturated>, peak: &Peak) -> Report {
@@ -197,8 +232,9 @@ impl Options {
             let each = |pick: fn(&Saturated) -> f64| Some(looped.iter().map(pick).collect());
             let plain =
                 report.rounds("loop_deliveries_per_second", each(|round| round.per_second), "/s");
-            report.rounds("loop_cores", each(|round| round.cores), "cores");
             report.measured("ratio", rate.zip(plain).map(|(rate, plain)| rate / plain), "");
+            let cores = looped.iter().map(|round| round.cores).collect();
+            report.rounds("loop_cores", cores, "cores");
             let offered = self.rate * self.streams as f64;
             report.measured("highest_ratio_at_this_rate", plain.map(|plain| offered / plain), "");
             report.require(!looped.iter().any(|round| round.tally.faulty()));
@@ -212,6 +248,18 @@ impl Options {
         report.rounds("client_cores", each(|round| round.client_cpu / round.seconds), "cores");
         tell_sums(&mut report, served);
         report
+    }
+}
+
+impl Flooded {
+    fn per_second(&self) -> f64 {
+        self.tally.deliveries as f64 / self.seconds
+    }
+
+    /// Whether all came, and in time.
+    fn holds(&self, limit: f64) -> bool {
+        let late = self.latency.millis(99.0).is_none_or(|p99| p99 > limit);
+        !late && !self.tally.faulty() && self.results.all_kept()
     }
 }
 

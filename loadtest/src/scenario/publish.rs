@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::beside;
-use crate::cli::{Common, count, positive, seconds};
+use crate::cli::{count, positive, seconds};
 use crate::clock;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Plan};
 use crate::report::Report;
+use crate::run::Run;
 use crate::scripts::ClosedLoop;
-use crate::stop::Stop;
 use crate::subject::Subject;
 
 /// What is special here.
@@ -33,40 +33,34 @@ pub(crate) struct Options {
 }
 
 /// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let subject = Subject::obtain(common, options.streams, stop)?;
-    let target = subject.target(common);
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let subject = Subject::obtain(run, options.streams)?;
     let lanes = 0..options.publishers as u32;
-    let fleet =
-        Fleet::start(&target, &Plan { streams: options.streams, threads: common.threads, lanes })?;
-    fleet.open(common.pace(), stop, common.opening_limit())?;
+    let fleet = Fleet::open_all(&subject.target, &Plan::new(options.streams, lanes), run)?;
 
     let from = clock::now() + (options.warm_up * 1e9) as u64;
     let until = from + (options.seconds * 1e9) as u64;
     let mut script = ClosedLoop::new(options.publishers, from, until);
-    let cpu = || subject.gauge.map(|gauge| gauge.cpu()).transpose();
-    let used = beside(&target, options.publishers, &mut script, &AtomicU64::new(0), stop, || {
-        stop.sleep(Duration::from_secs_f64(options.warm_up))?;
-        let before = cpu()?;
-        stop.sleep(Duration::from_secs_f64(options.seconds))?;
-        Ok(before.zip(cpu()?).map(|(before, after)| (after - before).as_secs_f64()))
+    let never = AtomicU64::new(0);
+    let used = beside(&subject.target, options.publishers, &mut script, &never, run, || {
+        run.stop.sleep(Duration::from_secs_f64(options.warm_up));
+        let before = subject.cpu()?;
+        run.stop.sleep(Duration::from_secs_f64(options.seconds));
+        Ok(before.zip(subject.cpu()?).map(|(before, after)| (after - before).as_secs_f64()))
     })?;
+    let seconds = clock::now().min(until).saturating_sub(from) as f64 / 1e9;
     let results = script.results;
     let due = results.published.deliveries(options.streams);
-    fleet.board.wait_deliveries(due, stop, common.patience(), || ())?;
+    fleet.board.wait_deliveries(due, run.common.patience(), || ());
     let tally = fleet.finish(results.published.clone())?;
 
     let mut report = Report::new("publish");
     report.figure("publishers", options.publishers, "");
-    report.figure("publishes_per_second", script.answered as f64 / options.seconds, "/s");
+    report.figure("publishes_per_second", script.answered as f64 / seconds, "/s");
     results.tell(&mut report);
     let per_publish = used.map(|used| used / script.answered.max(1) as f64 * 1e6);
     report.measured("server_cpu_per_publish", per_publish, "µs");
-    report.measured(
-        "server_cpu_percent",
-        used.map(|used| used / options.seconds * 100.0),
-        "% of a core",
-    );
+    report.measured("server_cpu_percent", used.map(|used| used / seconds * 100.0), "% of a core");
     report.measured("rss", subject.rss()?, "bytes");
     report.tally(&tally);
     Ok(report)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::beside;
-use crate::cli::{Common, count, positive, seconds, share};
+use crate::cli::{count, positive, seconds, share};
 use crate::clock;
 use crate::failure::Failure;
 use crate::fleet::{Fleet, Plan};
@@ -15,8 +15,8 @@ use crate::gauge::{ListenQueues, Peak};
 use crate::ledger::Tally;
 use crate::opening::Pace;
 use crate::report::Report;
+use crate::run::Run;
 use crate::scripts::{Mix, OpenLoop, Results};
-use crate::stop::Stop;
 use crate::subject::Subject;
 
 /// How the streams are cut.
@@ -70,14 +70,10 @@ struct Weathered {
 }
 
 /// Measures it.
-pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Report, Failure> {
-    let subject = Subject::obtain(common, options.streams, stop)?;
-    let target = subject.target(common);
+pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let subject = Subject::obtain(run, options.streams)?;
     let lanes = 0..options.publishers as u32;
-    let fleet =
-        Fleet::start(&target, &Plan { streams: options.streams, threads: common.threads, lanes })?;
-    fleet.open(common.pace(), stop, common.opening_limit())?;
-    eprintln!("{} streams are open", options.streams);
+    let fleet = Fleet::open_all(&subject.target, &Plan::new(options.streams, lanes), run)?;
 
     let until = Arc::new(AtomicU64::new(u64::MAX));
     let mix = Mix {
@@ -88,8 +84,8 @@ pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Rep
     let mut script = OpenLoop::new(options.rate, clock::now(), until.clone(), mix, 0);
     let mut peak = Peak::of(subject.gauge);
     let (queues, retries) = (ListenQueues::now(), fleet.board.retries());
-    let waves = beside(&target, options.publishers, &mut script, &until, stop, || {
-        let waves = options.cut_all(&fleet, common, &mut peak, stop)?;
+    let waves = beside(&subject.target, options.publishers, &mut script, &until, run, || {
+        let waves = options.cut_all(&fleet, &mut peak, run)?;
         until.store(clock::now(), Ordering::Relaxed);
         Ok(waves)
     })?;
@@ -97,31 +93,28 @@ pub(crate) fn run(options: &Options, common: &Common, stop: &Stop) -> Result<Rep
     let retries = fleet.board.retries() - retries;
     let results = script.results;
     let due = results.published.deliveries(options.streams);
-    let complete = fleet.board.wait_deliveries(due, stop, common.patience(), || peak.look())?;
+    let complete = fleet.board.wait_deliveries(due, run.common.patience(), || peak.look());
     let tally = fleet.finish(results.published.clone())?;
     Ok(options.report(&Weathered { waves, retries, queues, results, tally, peak, complete }))
 }
 
 impl Options {
-    fn cut_all(
-        &self,
-        fleet: &Fleet,
-        common: &Common,
-        peak: &mut Peak,
-        stop: &Stop,
-    ) -> Result<Vec<Duration>, Failure> {
+    fn cut_all(&self, fleet: &Fleet, peak: &mut Peak, run: &Run) -> Result<Vec<Duration>, Failure> {
         // No bound unless one is asked for: a bound below the accept queue's length would hide that
         // it is too short.
-        let pace = Pace { concurrency: common.concurrency.unwrap_or(usize::MAX), per_second: None };
+        let pace =
+            Pace { concurrency: run.common.concurrency.unwrap_or(usize::MAX), per_second: None };
         let mut waves = Vec::new();
         for _ in 0..self.cuts {
-            stop.sleep(Duration::from_secs_f64(self.before))?;
-            fleet.storm(self.cut == Cut::Reset, pace, stop, common.opening_limit())?;
+            run.stop.sleep(Duration::from_secs_f64(self.before));
+            if run.stop.over() {
+                break;
+            }
+            fleet.storm(self.cut == Cut::Reset, pace, run)?;
             peak.look();
             waves.push(fleet.board.wave());
-            eprintln!("all back after {:.3} s", fleet.board.wave().as_secs_f64());
         }
-        stop.sleep(Duration::from_secs_f64(self.after))?;
+        run.stop.sleep(Duration::from_secs_f64(self.after));
         peak.look();
         Ok(waves)
     }

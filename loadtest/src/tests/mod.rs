@@ -1,5 +1,28 @@
-//! The scenarios against a tiny server of our own, which can be told to do wrong.
+//! The scenarios against a tiny server of our own, which can be told to do wrong, and the servers
+//! that are compared.
 
+mod contenders;
 mod fake;
 mod plain_loop;
 mod scenarios;
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::run::Run;
+use crate::stop::Stop;
+
+/// A command line, parsed.
+fn parse(line: &str) -> (Command, Run) {
+    let words = ["loadtest", "--quiet"].into_iter().chain(line.split(' '));
+    let cli = Cli::try_parse_from(words).unwrap();
+    let run = Run::start(&cli.common, Stop::after(Duration::from_secs(30))).unwrap();
+    (cli.command, run)
+}
+
+/// What a command line says to all scenarios.
+fn run(line: &str) -> Run {
+    parse(line).1
+}

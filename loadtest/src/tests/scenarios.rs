@@ -1,22 +1,17 @@
 //! Whole scenarios: sound where the server is, and not where it is not.
 
-use std::time::Duration;
-
-use clap::Parser;
 use serde_json::Value;
 
 use super::fake::{self, Wrong};
-use crate::cli::Cli;
+use super::parse;
 use crate::failure::Failure;
 use crate::scenario;
-use crate::stop::Stop;
 
 /// Runs a scenario against the fake server.
 fn run(wrong: Wrong, line: &str) -> Result<Value, Failure> {
-    let line =
-        format!("loadtest {line} --url http://{} --threads 2 --patience 0.5", fake::start(wrong));
-    let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-    let report = scenario::run(&cli.command, &cli.common, &Stop::after(Duration::from_secs(30)))?;
+    let url = fake::start(wrong);
+    let (command, run) = parse(&format!("{line} --url http://{url} --threads 2 --patience 0.5"));
+    let report = scenario::run(&command, &run)?;
     Ok(serde_json::from_str(&report.json()).unwrap())
 }
 
@@ -103,16 +98,7 @@ fn refused_publishes_are_not_sound() {
 
 #[test]
 fn a_server_that_is_not_there_is_said_so() {
-    let cli = Cli::try_parse_from([
-        "loadtest",
-        "idle",
-        "--url",
-        "http://127.0.0.1:1",
-        "--open-limit",
-        "0.3",
-    ])
-    .unwrap();
-    let failure =
-        scenario::run(&cli.command, &cli.common, &Stop::after(Duration::from_secs(9))).unwrap_err();
+    let (command, run) = parse("idle --url http://127.0.0.1:1 --open-limit 0.3");
+    let failure = scenario::run(&command, &run).unwrap_err();
     assert!(failure.to_string().contains("refused"), "{failure}");
 }

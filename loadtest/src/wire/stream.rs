@@ -7,6 +7,8 @@ use super::head::{Framing, Head};
 
 /// What the bytes turned out to be.
 pub(crate) enum Item<'a> {
+    /// The head: a stream begins.
+    Head,
     /// A block.
     Event(Event<'a>),
     /// A comment between blocks.
@@ -59,6 +61,9 @@ impl StreamReader {
         let Some((head, length)) = Head::parse(held)? else { return Ok(()) };
         let body = held.split_off(length);
         self.stage = Stage::after(head)?;
+        if !matches!(self.stage, Stage::Head(_)) {
+            sink(Item::Head);
+        }
         if body.is_empty() { Ok(()) } else { self.feed(&body, sink) }
     }
 
@@ -114,8 +119,8 @@ mod tests {
         let chunked = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n1\r\n:\r\n1\r\n\n\r\n0\r\n\r\n";
         let plain = b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n:\ndata: 2\n\n";
         for step in 1..100 {
-            assert_eq!(feed(chunked, step), Ok(3), "an event, a comment, the end");
-            assert_eq!(feed(plain, step), Ok(3), "an event, a comment, an event");
+            assert_eq!(feed(chunked, step), Ok(4), "head, event, comment, end");
+            assert_eq!(feed(plain, step), Ok(4), "head, event, comment, event");
         }
     }
 

@@ -1,0 +1,37 @@
+//! nginx's processes, seen from outside: through `/proc`, where nginx names what each of them does.
+
+use std::fs;
+
+use crate::failure::Failure;
+
+/// What a worker calls itself from its first connection on until it is told to go.
+const SERVING: &str = "nginx: worker process";
+
+/// A child of the master.
+pub(super) struct Worker {
+    /// Its process.
+    pub(super) pid: i32,
+    title: String,
+}
+
+/// All that the master has at this moment.
+pub(super) fn of(master: i32) -> Result<Vec<Worker>, Failure> {
+    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))
+        .map_err(|source| Failure::Unmeasurable { pid: master, source })?;
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    // One that ends meanwhile is none.
+    Ok(pids.filter_map(|pid| Some(Worker { pid, title: title(pid)? })).collect())
+}
+
+/// Those that take new connections.
+pub(super) fn serving(master: i32) -> Result<Vec<i32>, Failure> {
+    let workers = of(master)?.into_iter();
+    Ok(workers.filter(|worker| worker.title == SERVING).map(|worker| worker.pid).collect())
+}
+
+fn title(pid: i32) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
+    let title = String::from_utf8_lossy(&line[..end]);
+    (!title.is_empty()).then(|| title.trim_end().to_owned())
+}

@@ -1,0 +1,87 @@
+//! What every part of a run is handed: the flags that all scenarios share, when to stop, and who
+//! looks on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cli::Common;
+use crate::clock;
+use crate::facts::Facts;
+use crate::failure::{Failure, While};
+use crate::monitor::Monitor;
+use crate::paper;
+use crate::report::Report;
+use crate::stop::Stop;
+use crate::timeline::Timeline;
+
+/// One run of the program.
+pub(crate) struct Run {
+    /// The flags.
+    pub(crate) common: Common,
+    /// When to end early.
+    pub(crate) stop: Stop,
+    /// Shows how it goes, and samples it for the page.
+    pub(crate) monitor: Monitor,
+    /// Latencies for the page.
+    pub(crate) story: Arc<Story>,
+    facts: Facts,
+}
+
+/// The latencies of all fleets of a run, by time.
+pub(crate) struct Story {
+    start: u64,
+    wanted: bool,
+    timeline: Mutex<Option<Timeline>>,
+}
+
+impl Run {
+    /// Begins, with `stop` to say when it has to end.
+    pub(crate) fn start(common: &Common, stop: Stop) -> Result<Run, Failure> {
+        common.check()?;
+        let start = clock::now();
+        let (wanted, timeline) = (common.report.is_some(), Mutex::default());
+        Ok(Run {
+            common: common.clone(),
+            stop,
+            monitor: Monitor::start(start, !common.quiet)?,
+            story: Arc::new(Story { start, wanted, timeline }),
+            facts: Facts::now(),
+        })
+    }
+
+    /// When it has to end if nothing is said: `--time-limit`.
+    pub(crate) fn limit(common: &Common) -> Duration {
+        Duration::from_secs_f64(common.time_limit)
+    }
+
+    /// Ends the looking on, and writes the page if one is wanted.
+    pub(crate) fn finish(self, report: &Report) -> Result<(), Failure> {
+        let samples = self.monitor.finish();
+        let Some(directory) = &self.common.report else { return Ok(()) };
+        let timeline = self.story.take();
+        let page = paper::write(directory, report, &self.facts, &samples, timeline.as_ref())
+            .while_("writing the page")?;
+        eprintln!("wrote {}", page.display());
+        Ok(())
+    }
+}
+
+impl Story {
+    /// A timeline to record in, if a page is wanted.
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
+        self.wanted.then(|| Timeline::new(self.start))
+    }
+
+    /// Adds what was recorded.
+    pub(crate) fn add(&self, timeline: Timeline) {
+        let mut sum = self.timeline.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *sum {
+            Some(sum) => sum.add(&timeline),
+            none => *none = Some(timeline),
+        }
+    }
+
+    fn take(&self) -> Option<Timeline> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

@@ -1,0 +1,181 @@
+//! What `unicast`, `churn`, `slow`, `mixed` and `soak` have in common: events at a rate to streams
+//! that behave as people's do. Some leave and come back, some read slowly, now and then all are cut
+//! off, now and then there is a flood. In the end everybody must have everything.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use super::beside;
+use crate::clock;
+use crate::diet::Slow;
+use crate::failure::Failure;
+use crate::fleet::{Fleet, Plan};
+use crate::gauge::Peak;
+use crate::ledger::Tally;
+use crate::opening::Pace;
+use crate::report::Report;
+use crate::run::Run;
+use crate::scripts::{Burst, Mix, OpenLoop, Results};
+use crate::subject::Subject;
+
+/// How long those who are away, or slow, may take to come level in the end.
+const HOMECOMING: Duration = Duration::from_secs(120);
+
+/// The most broadcasts whose way is kept: 24 bytes each for every client thread.
+const MOST_KEPT: f64 = 1e6;
+
+/// What happens to the streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weather {
+    /// Streams, each of another user.
+    pub(super) streams: usize,
+    /// How long it lasts.
+    pub(super) duration: Duration,
+    /// Events a second.
+    pub(super) rate: f64,
+    /// The share of them that is for everybody; the others are for one random user each.
+    pub(super) broadcast_share: f64,
+    /// Publisher connections.
+    pub(super) publishers: usize,
+    /// Streams that leave and come back, a second.
+    pub(super) churn: f64,
+    /// Streams that read slowly.
+    pub(super) slow: Option<Slow>,
+    /// Floods on top.
+    pub(super) burst: Option<Burst>,
+    /// Time from one cut of all streams to the next.
+    pub(super) cut_every: Option<Duration>,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    weather: Weather,
+    results: Results,
+    /// What was counted.
+    pub(super) tally: Tally,
+    peak: Peak,
+    cuts: u32,
+    seconds: f64,
+    server_cpu: Option<f64>,
+    /// All streams were open in the end.
+    all_live: bool,
+}
+
+impl Weather {
+    /// Runs it against a server; `watch` is called now and then while it lasts.
+    pub(super) fn pass(
+        self,
+        subject: &Subject,
+        run: &Run,
+        mut watch: impl FnMut(Duration),
+    ) -> Result<Outcome, Failure> {
+        if self.broadcast_share < 1.0 && !subject.target.knows_users() {
+            return Err(Failure::Usage("this server's dialect has no events for one user"));
+        }
+        let fleet = Fleet::open_all(&subject.target, &self.plan(), run)?;
+        let start = clock::now();
+        let until = Arc::new(AtomicU64::new(start + clock::nanos(self.duration)));
+        let mix =
+            Mix { broadcasts: self.broadcast_share, users: self.streams, lanes: self.publishers };
+        let mut script = OpenLoop::new(self.rate, start, until.clone(), mix, 0).with(self.burst);
+        let mut peak = Peak::of(subject.gauge);
+        let cpu = subject.cpu()?;
+        let cuts = beside(&subject.target, self.publishers, &mut script, &until, run, || {
+            self.blow(&fleet, &mut peak, run, &mut watch)
+        })?;
+        let seconds = (clock::now() - start) as f64 / 1e9;
+        let server_cpu = cpu.zip(subject.cpu()?).map(|(before, after)| after - before);
+        let results = script.results;
+        let all_live = self.bring_home(&fleet, &results, &mut peak, run);
+        let tally = fleet.finish(results.published.clone())?;
+        let server_cpu = server_cpu.map(|cpu| cpu.as_secs_f64());
+        Ok(Outcome { weather: self, results, tally, peak, cuts, seconds, server_cpu, all_live })
+    }
+
+    fn plan(&self) -> Plan {
+        let broadcasts = self.rate * self.broadcast_share * self.duration.as_secs_f64();
+        let floods = self.burst.map_or(0.0, |burst| {
+            self.duration.as_secs_f64() / burst.every.as_secs_f64() * burst.count as f64
+        });
+        let keep_every = ((broadcasts + floods) / MOST_KEPT).ceil() as u32;
+        let plan = Plan::new(self.streams, 0..self.publishers as u32);
+        Plan { slow: self.slow, keep_every: keep_every.max(1), ..plan }
+    }
+
+    /// Lets it last; how often all streams were cut.
+    fn blow(
+        &self,
+        fleet: &Fleet,
+        peak: &mut Peak,
+        run: &Run,
+        watch: &mut impl FnMut(Duration),
+    ) -> Result<u32, Failure> {
+        const GLANCE: Duration = Duration::from_secs(1);
+        fleet.churn(self.churn);
+        let (began, mut cuts) = (Instant::now(), 0);
+        while began.elapsed() < self.duration && !run.stop.over() {
+            if self.cut_every.is_some_and(|every| began.elapsed() >= every * (cuts + 1)) {
+                fleet.storm(true, Pace { concurrency: usize::MAX, per_second: None }, run)?;
+                cuts += 1;
+            }
+            peak.watch(GLANCE.min(self.duration.saturating_sub(began.elapsed())), &run.stop);
+            watch(began.elapsed());
+        }
+        fleet.churn(0.0);
+        Ok(cuts)
+    }
+
+    /// Waits until all streams are open and have everything.
+    fn bring_home(&self, fleet: &Fleet, results: &Results, peak: &mut Peak, run: &Run) -> bool {
+        fleet.end_diet();
+        let all_live = fleet.board.wait_live(self.streams, HOMECOMING);
+        let due = results.published.deliveries(self.streams);
+        fleet.board.wait_deliveries(due, run.common.patience(), || peak.look());
+        all_live
+    }
+}
+
+impl Outcome {
+    /// Adds its figures.
+    pub(super) fn tell(&self, report: &mut Report) {
+        let tally = &self.tally;
+        report.figure("streams", self.weather.streams, "");
+        report.figure("seconds", self.seconds, "s");
+        report.figure("rate", self.weather.rate, "/s");
+        report.figure("deliveries_per_second", tally.deliveries as f64 / self.seconds, "/s");
+        let cores = self.server_cpu.map(|cpu| cpu / self.seconds);
+        report.measured("server_cores", cores, "cores");
+        let per_delivery = self.server_cpu.map(|cpu| cpu * 1e6 / tally.deliveries.max(1) as f64);
+        report.measured("server_cpu_per_delivery", per_delivery, "µs");
+        report.measured("rss_max", self.peak.bytes(), "bytes");
+        self.tell_returns(report);
+        self.results.tell(report);
+        if self.weather.broadcast_share < 1.0 {
+            report.times("unicast", &tally.unicast);
+        }
+        if self.weather.broadcast_share > 0.0 {
+            report.times("broadcast_to_last", &tally.to_last_receiver(self.weather.streams, 0));
+        }
+        report.tally(tally);
+        report.require(self.all_live);
+    }
+
+    /// Adds what streams that were away, or slow, did.
+    fn tell_returns(&self, report: &mut Report) {
+        let tally = &self.tally;
+        if self.weather.churn > 0.0 {
+            report.figure("left_and_came_back", tally.churned, "");
+        }
+        if self.cuts > 0 {
+            report.figure("cuts_of_all", self.cuts, "");
+        }
+        if self.weather.slow.is_some() {
+            report.figure("slow_ones_given_up", tally.shed, "");
+        }
+        if tally.replayed > 0 {
+            report.figure("replayed", tally.replayed, "");
+            report.times("opening", &tally.openings);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The program as its user meets it: what it prints, how it ends, and what it says when the server
+//! dies, refuses, stalls or answers garbage.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+fn loadtest(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(arguments.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+/// How a run ended, and what it said on both outputs.
+fn run(arguments: &str) -> (ExitStatus, String, String) {
+    let output = loadtest(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status, text(output.stdout), text(output.stderr))
+}
+
+/// A run that cannot be carried out ends with 2, prints no figures, and says why in one line.
+fn fails(arguments: &str, reason: &str) {
+    let (status, out, error) = run(arguments);
+    assert_eq!((status.code(), out.as_str()), (Some(2), ""), "{error}");
+    let last = error.lines().last().unwrap_or_default();
+    assert!(last.starts_with("loadtest: ") && last.contains(reason), "{error}");
+}
+
+/// One of the servers that the program has in it.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(kind: &str) -> Server {
+        let mut command = loadtest(kind);
+        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+        Server { process, url }
+    }
+
+    /// The flags that attach to it.
+    fn flags(&self, dialect: &str) -> String {
+        format!("--url {} --dialect {dialect} --pid {}", self.url, self.process.id())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A listener that gives every connection to `answer`.
+fn listen(answer: fn(TcpStream)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || answer(socket));
+        }
+    });
+    url
+}
+
+#[test]
+fn any_server_can_be_driven() {
+    let server = Server::start("axum-server");
+    let arguments = "flood --streams 20 --rate 100 --seconds 0.5 --loop-seconds 0 --json";
+    let (status, out, _) = run(&format!("{arguments} {}", server.flags("axum")));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (status.code(), &report["deliveries"], &report["lost"]),
+        (Some(0), &1000.into(), &0.into())
+    );
+    assert!(report["server_cores"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[test]
+fn a_dialect_can_come_from_a_file() {
+    let server = Server::start("axum-server");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mine.toml");
+    let dialect = "[stream]\npath = '/stream?user={user}'\nlive = 'connected'\n[publish]\npath = '/publish'\n\
+                   headers = ['Content-Type: application/json']\nanswer = 'status'\n\
+                   broadcast = '{\"message\":\"{message}\"}'\n";
+    fs::write(&file, dialect).unwrap();
+    let flags = server.flags(file.to_str().unwrap());
+    let arguments = "flood --streams 5 --rate 50 --seconds 0.3 --loop-seconds 0";
+    let (status, out, error) = run(&format!("{arguments} {flags}"));
+    assert_eq!(status.code(), Some(0), "{out}{error}");
+    fails(&format!("unicast --streams 5 --seconds 0.3 {flags}"), "no events for one user");
+    fs::write(&file, dialect.replace("live", "life")).unwrap();
+    fails(&format!("idle --streams 1 {flags}"), "unknown field `life`");
+}
+
+#[test]
+fn a_page_shows_the_run_and_no_secrets() {
+    let server = Server::start("axum-server");
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("page");
+    let arguments =
+        "flood --streams 10 --rate 100 --seconds 1 --loop-seconds 0 --header X-Key:hush";
+    let flags = server.flags("axum");
+    let (status, _, error) = run(&format!("{arguments} {flags} --report {}", page.display()));
+    assert_eq!(status.code(), Some(0), "{error}");
+    let html = fs::read_to_string(page.join("report.html")).unwrap();
+    assert!(html.contains("deliveries per second") && html.contains("<svg"), "{html}");
+    assert!(html.contains("--header ...") && !html.contains("hush"));
+    for chart in ["latency", "deliveries", "memory", "cpu", "streams", "descriptors"] {
+        assert!(page.join(format!("{chart}.svg")).is_file(), "{chart}");
+    }
+}
+
+#[test]
+fn an_interrupt_prints_the_summary_so_far() {
+    let server = Server::start("send-loop");
+    let arguments = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --json";
+    let mut command = loadtest(&format!("{arguments} {}", server.flags("send-loop")));
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let errors = BufReader::new(process.stderr.take().unwrap());
+    errors.lines().map_while(Result::ok).find(|line| line.contains("are open")).unwrap();
+    // A little is measured by then.
+    thread::sleep(Duration::from_millis(400));
+    kill(Pid::from_raw(process.id() as i32), Signal::SIGINT).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["cut_short"], &report["lost"]), (&"interrupted".into(), &0.into()));
+    assert!(report["deliveries"].as_u64().unwrap() >= 100, "{report}");
+}
+
+#[test]
+fn the_time_limit_ends_a_run_in_the_same_way() {
+    let server = Server::start("send-loop");
+    let arguments = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --time-limit 0.7";
+    let (status, out, _) = run(&format!("{arguments} {}", server.flags("send-loop")));
+    assert_eq!(status.code(), Some(2));
+    assert!(out.contains("cut_short") && out.contains("--time-limit"), "{out}");
+}
+
+#[test]
+fn a_server_that_dies_is_told_of() {
+    let server = Server::start("axum-server");
+    let arguments = "flood --streams 10 --rate 100 --seconds 60 --loop-seconds 0 --patience 0.2";
+    let mut command = loadtest(&format!("{arguments} {}", server.flags("axum")));
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(process.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("are open") {
+        line.clear();
+        assert!(errors.read_line(&mut line).unwrap() > 0);
+    }
+    drop(server);
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(2));
+    assert!(rest.lines().last().unwrap().starts_with("loadtest: "), "{rest}");
+}
+
+#[test]
+fn a_server_of_ours_that_cannot_start_is_quoted() {
+    let (status, _, error) = run("density --streams 5 --server /bin/false");
+    assert_eq!(status.code(), Some(2));
+    assert!(error.contains("the server did not start"), "{error}");
+    fails("density --server /none", "there is no server at /none");
+}
+
+#[test]
+fn a_server_that_is_not_one_is_told_of() {
+    const FLAGS: &str = "idle --streams 3 --open-limit 0.5 --url";
+    fails(&format!("{FLAGS} http://127.0.0.1:1"), "refused");
+    let stalls = listen(|socket| thread::park_timeout(Duration::from_secs(60).min(hold(socket))));
+    fails(&format!("{FLAGS} {stalls}"), "only 0 of 3 streams opened");
+    let garbage = listen(|mut socket| drop(socket.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")));
+    fails(&format!("{FLAGS} {garbage}"), "not an HTTP/1 answer");
+    let page = listen(|mut socket| {
+        let _ = socket.read(&mut [0; 4096]);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>hi");
+    });
+    fails(&format!("{FLAGS} {page}"), "not text/event-stream");
+    let refuses = listen(|mut socket| {
+        let _ = socket.read(&mut [0; 4096]);
+        let _ = socket.write_all(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n");
+    });
+    fails(&format!("{FLAGS} {refuses}"), "status 401");
+}
+
+/// Reads what comes and answers nothing, until the peer is gone.
+fn hold(mut socket: TcpStream) -> Duration {
+    let _ = socket.read_to_end(&mut Vec::new());
+    Duration::ZERO
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    for (arguments, hint) in [
+        ("flood --rate 0", "not above 0"),
+        ("flood --streams many", "not a whole number"),
+        ("flood --header nonsense", "not 'Name: value'"),
+        ("idle --url http://10.0.0.1:80", "not a loopback address"),
+        ("nothing", "unrecognized subcommand"),
+    ] {
+        let (status, _, error) = run(arguments);
+        assert!(status.code() == Some(2) && error.contains(hint), "{arguments}: {error}");
+    }
+    fails("idle --pid 1", "--pid needs --url");
+    fails("idle --url https://127.0.0.1:1", "needs --ca");
+    fails("compare --document /none", "reading the document");
+}
+
+#[test]
+fn losses_are_no_success() {
+    // Nothing is kept for a stream that is away.
+    let server = Server::start("axum-server");
+    let arguments =
+        "storm --streams 20 --rate 200 --broadcast-share 1 --before 0.2 --after 0.2 --patience 0.3";
+    let (status, out, _) = run(&format!("{arguments} {}", server.flags("axum")));
+    assert_eq!(status.code(), Some(1), "{out}");
+    assert!(out.contains("NOT SOUND"), "{out}");
+}
