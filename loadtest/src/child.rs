@@ -81,7 +81,7 @@ impl Child {
         Err(self.silent("it named no address"))
     }
 
-    /// It did not start: with its last lines.
+    /// It did not do what was waited for; with its last lines.
     pub(crate) fn silent(&self, reason: &'static str) -> Failure {
         Failure::NotStarted { reason, output: self.tail() }
     }

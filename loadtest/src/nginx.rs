@@ -8,7 +8,7 @@ mod workers;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -94,17 +94,20 @@ impl Nginx {
     }
 
     /// The processes that hold the streams, also those that a reload told to go.
+    #[cfg(test)]
     pub(crate) fn workers(&self) -> Result<Vec<i32>, Failure> {
         Ok(workers::of(self.pid())?.into_iter().map(|worker| worker.pid).collect())
     }
 
     /// A line for each request or connection that has ended.
-    pub(crate) fn access_log(&self) -> PathBuf {
+    #[cfg(test)]
+    pub(crate) fn access_log(&self) -> std::path::PathBuf {
         self.directory.path().join("access.log")
     }
 
     /// Notices and errors of nginx itself.
-    pub(crate) fn error_log(&self) -> PathBuf {
+    #[cfg(test)]
+    pub(crate) fn error_log(&self) -> std::path::PathBuf {
         self.directory.path().join("error.log")
     }
 
@@ -119,10 +122,10 @@ impl Nginx {
         })
     }
 
-    /// Ends it without a word and starts it anew at the same address.
+    /// Ends it, and all streams without a word, and starts it anew at the same address.
     pub(crate) fn restart(&mut self, stop: &Stop) -> Result<(), Failure> {
         self.end();
-        self.wait(stop, "its workers did not end", || Ok(!self.accepts()))?;
+        self.wait(stop, "it still accepts connections", || Ok(!self.accepts()))?;
         self.child = Child::start(command(self.directory.path()).process_group(0))?;
         self.wait_until_it_accepts(stop)
     }
@@ -156,10 +159,17 @@ impl Nginx {
         Ok(())
     }
 
-    /// Kills the master, which leads the group, and all workers, which would outlive it.
+    /// Ends the master with its workers, whatever they are doing.
     fn end(&mut self) {
-        // Fails only when they are gone already.
-        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
+        let master = Pid::from_raw(self.pid());
+        // Both fail only when they are gone already. The master ends after its workers; were it
+        // killed, they would live on. The group is for what is left after a while.
+        let _ = kill(master, Signal::SIGTERM);
+        let end = Instant::now() + Duration::from_secs(2);
+        while workers::is_running(self.pid()) && Instant::now() < end {
+            std::thread::sleep(GLANCE);
+        }
+        let _ = killpg(master, Signal::SIGKILL);
         self.child.kill();
     }
 }

@@ -29,6 +29,12 @@ pub(super) fn serving(master: i32) -> Result<Vec<i32>, Failure> {
     Ok(workers.filter(|worker| worker.title == SERVING).map(|worker| worker.pid).collect())
 }
 
+/// Whether a process is there and has not ended.
+pub(super) fn is_running(pid: i32) -> bool {
+    title(pid).is_some()
+}
+
+/// None once it has ended, even if nobody has asked how.
 fn title(pid: i32) -> Option<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());

@@ -2,6 +2,7 @@
 //! that are compared.
 
 mod contenders;
+mod deploy;
 mod fake;
 mod plain_loop;
 mod scenarios;

@@ -63,6 +63,48 @@ fn storm_is_sound_over_several_cuts() {
 }
 
 #[test]
+fn weather_of_all_kinds_is_sound() {
+    for (line, figure, least) in [
+        ("unicast --streams 10 --rate 300 --seconds 0.3 --publishers 3", "deliveries", 90),
+        ("churn --streams 20 --churn 60 --rate 100 --seconds 1", "left_and_came_back", 10),
+        ("slow --streams 10 --slow-share 0.3 --rate 100 --seconds 1", "replayed", 50),
+        (
+            "mixed --streams 15 --rate 200 --seconds 2 --cut-every 0.7 --flood-every 0.9 --churn 10",
+            "cuts_of_all",
+            1,
+        ),
+        (
+            "soak --streams 10 --rate 200 --seconds 1.2 --cut-every 0 --flood-every 0.5",
+            "published",
+            500,
+        ),
+    ] {
+        let report = run(Wrong::Nothing, line).unwrap();
+        assert_eq!(
+            (&report["sound"], &report["lost"]),
+            (&true.into(), &0.into()),
+            "{line} {report}"
+        );
+        assert!(report[figure].as_u64().unwrap() >= least, "{line} {report}");
+    }
+}
+
+#[test]
+fn a_stream_that_misses_something_while_it_is_away_is_found() {
+    let churn = "churn --streams 20 --churn 60 --rate 100 --broadcast-share 1 --seconds 1";
+    let report = run(Wrong::Loses(3), churn).unwrap();
+    assert!(report["sound"] == false && report["lost"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn the_highest_rate_is_searched() {
+    let line = "flood --streams 3 --rate 20 --seconds 0.2 --highest 1 --time-limit 20";
+    let report = run(Wrong::Nothing, line).unwrap();
+    assert!(report["sound"] == true && report["rates_tried"].as_u64().unwrap() > 1, "{report}");
+    assert!(report["to_last_receiver_p99"].as_f64().unwrap() <= 1000.0, "{report}");
+}
+
+#[test]
 fn faults_are_found() {
     for (wrong, figure) in [
         (Wrong::Loses(3), "lost"),
