@@ -152,10 +152,20 @@ impl Front {
         listener
     }
 
-    /// A log as far as it is written.
-    pub(super) fn log(&self, path: &Path) -> String {
-        std::fs::read_to_string(path).unwrap()
+    /// Opens streams all at once, as far as they are to be had, and what each got in five seconds.
+    pub(super) fn open_many(&self, path: &str, count: usize) -> Vec<String> {
+        let most = count.to_string();
+        let mut curl = self.curl(&["--parallel", "--parallel-max", &most, "--max-time", "5"]);
+        curl.arg("-o").arg(self.path("stream-#1"));
+        run(curl.arg(self.url(&format!("{path}?n=[1-{count}]"))));
+        let files = (1..=count).map(|number| self.path(&format!("stream-{number}")));
+        files.map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect()
     }
+}
+
+/// A file of nginx, as far as it is written.
+pub(super) fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
 }
 
 /// Runs it to its end.

@@ -9,16 +9,7 @@ const LIMITED: Change = Change { name: "", from: "127.0.0.1 1;", to: "" };
 #[test]
 fn an_address_has_a_hundred_streams_and_the_rest_come_back_later() {
     let front = Front::with(Profile::Http, Some(&LIMITED));
-    let files = front.path("stream");
-    let mut curl = front.curl(&["--parallel", "--parallel-max", "120", "--max-time", "6"]);
-    curl.arg("-o").arg(format!("{}-#1", files.display()));
-    run(curl.arg(front.url("/system/status/stream?n=[101-220]")));
-    let bodies: Vec<String> = (101..=220)
-        .map(|number| {
-            let file = format!("{}-{number}", files.display());
-            std::fs::read_to_string(file).unwrap_or_default()
-        })
-        .collect();
+    let bodies = front.open_many("/system/status/stream", 120);
     let open = bodies.iter().filter(|body| body.contains("event: connected")).count();
     let later = |body: &&String| {
         let time = body.strip_prefix("retry: ").and_then(|rest| rest.strip_suffix("\n\n"));

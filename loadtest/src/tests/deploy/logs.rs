@@ -41,9 +41,9 @@ fn use_the_token(front: &mut Front) {
 fn logs(front: &Front, lines: usize) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
-        let access = front.log(&front.nginx.access_log());
+        let access = read(&front.nginx.access_log());
         if access.lines().count() >= lines {
-            return access + &front.log(&front.nginx.error_log());
+            return access + &read(&front.nginx.error_log());
         }
         assert!(Instant::now() < end, "the access log has not {lines} lines:\n{access}");
     }

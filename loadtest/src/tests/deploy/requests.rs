@@ -58,7 +58,7 @@ fn a_stream_has_the_head_of_a_stream() {
 fn who_comes_without_tls_is_sent_there() {
     let front = Front::start(Profile::Http);
     let configuration = front.nginx.error_log().with_file_name("nginx.conf");
-    let configuration = front.log(&configuration);
+    let configuration = read(&configuration);
     let listens = configuration.lines().filter_map(|line| line.trim().strip_prefix("listen "));
     let plain = listens.filter(|line| !line.contains("ssl")).collect::<Vec<_>>();
     let address = plain[0].split(' ').next().unwrap();
