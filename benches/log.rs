@@ -1,15 +1,25 @@
-//! The log: what a publish costs, alone and with 63 others, and how fast the ring is searched.
+//! The log: what a publish costs from the call to the answer, alone and with 63 others, and by the
+//! size of the events.
 //!
 //! The figures with `fsync` are the disk's; the temporary directory decides which one that is.
+//!
+//! Look for: 64 events at once cost little more than one where a disk is waited for, because they
+//! share its fsync; large events cost what it takes to write their bytes. What is read back out of
+//! the log is the subject of `resume`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use rill::event::{Event, Name, Payload};
+use rill::event::{Event, Payload};
 use rill::log::{Durability, EventLog, Retention, Settings, Store};
 use rill::topic::{Topic, Topics};
 use tokio::runtime::Runtime;
+
+const PAYLOADS: [(&str, usize); 4] =
+    [("100 B", 100), ("1 KB", 1 << 10), ("16 KB", 16 << 10), ("64 KB", 64 << 10)];
+/// Publishers of large events, enough to share an fsync.
+const SEVERAL: usize = 16;
 
 fn main() {
     let mut criterion = Criterion::default()
@@ -17,86 +27,67 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .sample_size(20)
         .configure_from_args();
-    append(&mut criterion);
-    matching(&mut criterion);
-    criterion.final_summary();
-}
-
-fn open(store: Store, durability: Durability, topics: &Arc<Topics>) -> EventLog {
-    let age = Duration::from_secs(24 * 60 * 60);
-    let retention = Retention { age, count: 1_000_000, bytes: 1 << 30 };
-    EventLog::open(&Settings { store, durability, retention }, topics).expect("a log")
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
-}
-
-fn event(topic: Topic) -> Event {
-    let payload = Payload::object().id().text("message", Some(&"x".repeat(100))).finish();
-    Event::new(vec![topic], "notification", payload)
-}
-
-/// From the call to the answer.
-fn append(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let on_disk = |name| Store::Embedded(directory.path().join(name));
     let logs = [
-        ("fsync", open(on_disk("fsync"), Durability::Fsync, &Arc::default())),
-        ("interval", open(on_disk("interval"), Durability::Interval, &Arc::default())),
-        ("memory", open(Store::Memory, Durability::Interval, &Arc::default())),
+        ("fsync", open(on_disk("fsync"), Durability::Fsync)),
+        ("interval", open(on_disk("interval"), Durability::Interval)),
+        ("memory", open(Store::Memory, Durability::Interval)),
     ];
-    let runtime = runtime();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    at_once(&mut criterion, &runtime, &logs);
+    // In memory an event is only encoded, which `frame` measures.
+    payloads(&mut criterion, &runtime, &logs[..2]);
+    logs.iter().for_each(|(_, log)| log.close());
+    criterion.final_summary();
+}
+
+fn open(store: Store, durability: Durability) -> EventLog {
+    let age = Duration::from_secs(24 * 60 * 60);
+    let retention = Retention { age, count: 1_000_000, bytes: 1 << 30 };
+    let topics = Arc::new(Topics::default());
+    EventLog::open(&Settings { store, durability, retention }, &topics).expect("a log")
+}
+
+/// One event, and 64.
+fn at_once(criterion: &mut Criterion, runtime: &Runtime, logs: &[(&str, EventLog)]) {
     let mut group = criterion.benchmark_group("log/append");
-    for (name, log) in &logs {
-        for at_once in [1_u64, 64] {
-            group.throughput(Throughput::Elements(at_once));
+    let event = event(100);
+    for (name, log) in logs {
+        for at_once in [1, 64] {
+            group.throughput(Throughput::Elements(at_once as u64));
             group.bench_function(BenchmarkId::new(*name, at_once), |bencher| {
-                bencher.iter(|| publish(&runtime, log, at_once));
+                bencher.iter(|| publish(runtime, log, &event, at_once));
             });
         }
     }
     group.finish();
-    logs.iter().for_each(|(_, log)| log.close());
+}
+
+/// Small events and large ones, some at once.
+fn payloads(criterion: &mut Criterion, runtime: &Runtime, logs: &[(&str, EventLog)]) {
+    let mut group = criterion.benchmark_group("log/append 16");
+    for (name, log) in logs {
+        for (size, bytes) in PAYLOADS {
+            let event = event(bytes);
+            group.throughput(Throughput::Bytes((SEVERAL * bytes) as u64));
+            group.bench_function(BenchmarkId::new(*name, size), |bencher| {
+                bencher.iter(|| publish(runtime, log, &event, SEVERAL));
+            });
+        }
+    }
+    group.finish();
 }
 
 /// Publishes this many events at once and waits for all answers.
-fn publish(runtime: &Runtime, log: &EventLog, at_once: u64) {
-    let append = |_| log.append(event(Topic::notifications()), None);
-    let answers: Vec<_> = (0..at_once).map(append).collect();
-    for answer in answers {
-        runtime.block_on(answer).expect("published");
+fn publish(runtime: &Runtime, log: &EventLog, event: &Event, at_once: usize) {
+    let appends: Vec<_> = (0..at_once).map(|_| log.append(event.clone(), None)).collect();
+    for append in appends {
+        runtime.block_on(append).expect("published");
     }
 }
 
-/// What a stream that comes back costs: 3,000 events are looked at, and few or all concern it.
-fn matching(criterion: &mut Criterion) {
-    let topics = Arc::new(Topics::default());
-    let log = open(Store::Memory, Durability::Interval, &topics);
-    let (ring, runtime) = (log.ring(), runtime());
-    let start = ring.extent().head;
-    let user = |number: u32| {
-        Topic::notifications_of(&Name::new(&format!("user-{}", number % 100)).expect("a name"))
-    };
-    for number in 0..3_000 {
-        runtime.block_on(log.append(event(user(number)), None)).expect("published");
-    }
-    let everyone: Vec<Topic> = (0..100).map(user).collect();
-    let mut group = criterion.benchmark_group("log/matching");
-    group.throughput(Throughput::Elements(3_000));
-    for (name, listens) in [
-        ("0 of 3000", &[Topic::notifications(), Topic::system()][..]),
-        ("30 of 3000", &[Topic::notifications(), user(7)][..]),
-        ("3000 of 3000", &everyone[..]),
-    ] {
-        let stream = topics.subscribe(listens);
-        let mut frames = Vec::with_capacity(3_000);
-        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| {
-                frames.clear();
-                ring.matching(start, ring.extent().head, stream.set(), usize::MAX, &mut frames)
-            });
-        });
-    }
-    group.finish();
+fn event(bytes: usize) -> Event {
+    let payload = Payload::object().id().text("message", Some(&"x".repeat(bytes))).finish();
+    Event::new(vec![Topic::notifications()], "notification", payload)
 }

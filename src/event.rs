@@ -114,7 +114,10 @@ pub struct Payload {
 impl Payload {
     /// Begins an object; members come in the order they are added.
     pub fn object() -> ObjectWriter {
-        ObjectWriter { json: String::from("{"), id_at: None }
+        // Most payloads fit, so that they never move.
+        let mut json = String::with_capacity(256);
+        json.push('{');
+        ObjectWriter { json, id_at: None }
     }
 
     /// The stored form: the text without the cursor, and where that goes.
@@ -152,7 +155,9 @@ impl ObjectWriter {
         if self.json.len() > 1 {
             self.json.push(',');
         }
-        let _ = write!(self.json, "\"{name}\":");
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
     }
 
     /// A place for the event's own cursor.

@@ -1,7 +1,8 @@
 //! The way of an event from a request to the hub.
 
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, StatusCode};
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode};
 
 use super::api::{self, Draft, Fields};
 use super::auth;
@@ -27,14 +28,16 @@ impl Server {
     ) -> Result<Answer, Problem> {
         let caller = auth::identify(&self.settings.auth, request.headers(), query)?
             .ok_or_else(|| Problem::unauthorized(false))?;
-        let headers = request.headers().clone();
+        // The head goes with the request.
+        let keys = request.headers().get_all("idempotency-key").iter().take(2);
+        let keys: Vec<HeaderValue> = keys.cloned().collect();
         let body = self.bodies.read(&caller.user, request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
         let once = match endpoint {
             // Not kept, so a repeat cannot be known.
             Publish::ChatTyping => None,
-            kept => once(&headers, &caller.user, kept.path(), &body.bytes)?,
+            kept => once(&keys, &caller.user, kept.path(), &body.bytes)?,
         };
         let Draft { event, ephemeral } = match endpoint {
             Publish::Notification => api::notifications::send(&fields, &caller)?,
@@ -70,15 +73,14 @@ impl Server {
 
 /// What must be carried out once, when the request names a key.
 fn once(
-    headers: &HeaderMap,
+    keys: &[HeaderValue],
     user: &Name,
     path: &str,
     body: &[u8],
 ) -> Result<Option<Once>, Problem> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    match (keys.next(), keys.next()) {
-        (None, _) => Ok(None),
-        (Some(key), None) if (1..=MOST_KEY).contains(&key.len()) => {
+    match keys {
+        [] => Ok(None),
+        [key] if (1..=MOST_KEY).contains(&key.len()) => {
             Ok(Some(Once::new(user.as_str(), path, key.as_bytes(), body)))
         }
         _ => Err(Problem::bad_request("Idempotency-Key: must be one of 1 to 128 bytes")),

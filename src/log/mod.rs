@@ -9,6 +9,7 @@ mod embedded;
 mod memory;
 mod pages;
 mod readers;
+mod recent;
 mod record;
 mod ring;
 mod trim;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::recent::Recent;
 use super::{Extent, Retention};
 use crate::cursor::Position;
 use crate::frame::Frame;
@@ -28,33 +29,6 @@ pub struct Ring {
     watchers: RwLock<Vec<Watcher>>,
 }
 
-struct Recent {
-    frames: VecDeque<Arc<Frame>>,
-    bytes: usize,
-    /// Everything after this position is in `frames`.
-    floor: Position,
-    /// What the log as a whole still has.
-    log: Extent,
-}
-
-impl Recent {
-    /// Where in `frames` the first one after a position is.
-    fn index_after(&self, position: Position) -> Result<usize, Behind> {
-        if position < self.floor {
-            return Err(Behind);
-        }
-        Ok(self.frames.partition_point(|frame| frame.position() <= position))
-    }
-
-    /// Takes out the oldest frame, which from now on only the store has.
-    fn evict(&mut self) -> Option<Arc<Frame>> {
-        let frame = self.frames.pop_front()?;
-        self.bytes -= frame.footprint();
-        self.floor = frame.position();
-        Some(frame)
-    }
-}
-
 impl Ring {
     /// The ring of a log that has no store: all there is.
     pub(super) fn whole(log: Extent) -> Ring {
@@ -72,9 +46,9 @@ impl Ring {
         frames: VecDeque<Arc<Frame>>,
         capacity: Option<usize>,
     ) -> Ring {
-        let bytes = frames.iter().map(|frame| frame.footprint()).sum();
-        let recent = RwLock::new(Recent { frames, bytes, floor, log });
-        Ring { recent, capacity, watchers: RwLock::default() }
+        let mut recent = Recent::new(log, floor);
+        frames.into_iter().for_each(|frame| recent.push(frame));
+        Ring { recent: RwLock::new(recent), capacity, watchers: RwLock::default() }
     }
 
     /// Calls `watcher` after every change of the head, on the thread that made it.
@@ -94,9 +68,7 @@ impl Ring {
         limit: usize,
         frames: &mut Vec<Arc<Frame>>,
     ) -> Result<(), Behind> {
-        let recent = self.recent.read();
-        let start = recent.index_after(position)?;
-        frames.extend(recent.frames.range(start..).take(limit).cloned());
+        frames.extend(self.recent.read().after(position)?.take(limit).cloned());
         Ok(())
     }
 
@@ -111,18 +83,12 @@ impl Ring {
         frames: &mut Vec<Arc<Frame>>,
     ) -> Result<Position, Behind> {
         let recent = self.recent.read();
-        let start = recent.index_after(after)?;
         let mut bytes = 0;
-        for frame in recent.frames.range(start..) {
-            if frame.position() > upto {
-                break;
-            }
-            if frame.topics().meets(topics) {
-                bytes += frame.footprint();
-                frames.push(Arc::clone(frame));
-                if bytes >= enough {
-                    return Ok(frame.position());
-                }
+        for frame in recent.matching(after, topics)?.take_while(|frame| frame.position() <= upto) {
+            bytes += frame.footprint();
+            frames.push(Arc::clone(frame));
+            if bytes >= enough {
+                return Ok(frame.position());
             }
         }
         Ok(upto)
@@ -136,13 +102,11 @@ impl Ring {
         limit: usize,
     ) -> Result<Position, Behind> {
         let recent = self.recent.read();
-        let start = recent.index_after(position)?;
-        if recent.frames.len() - start <= limit {
+        let mut newest = recent.newest(position, topics)?;
+        if recent.count_after(position) <= limit {
             return Ok(position);
         }
-        let mut newer =
-            recent.frames.range(start..).rev().filter(|frame| frame.topics().meets(topics));
-        Ok(newer.nth(limit).map_or(position, |frame| frame.position()))
+        Ok(newest.nth(limit).unwrap_or(position))
     }
 
     /// Shows new frames, which must come in order.
@@ -152,11 +116,10 @@ impl Ring {
         let mut evicted = Vec::new();
         let mut recent = self.recent.write();
         for frame in frames {
-            recent.bytes += frame.footprint();
             recent.log.head = frame.position();
-            recent.frames.push_back(frame);
+            recent.push(frame);
         }
-        while self.capacity.is_some_and(|capacity| recent.bytes > capacity) {
+        while self.capacity.is_some_and(|capacity| recent.bytes() > capacity) {
             evicted.extend(recent.evict());
         }
         drop(recent);
@@ -167,13 +130,8 @@ impl Ring {
 
     /// Forgets everything up to a position: the log no longer has it.
     pub(crate) fn cut(&self, upto: Position) {
-        let mut evicted = Vec::new();
         let mut recent = self.recent.write();
-        while recent.frames.front().is_some_and(|frame| frame.position() <= upto) {
-            evicted.extend(recent.evict());
-        }
-        recent.floor = recent.floor.max(upto);
-        recent.log.floor = recent.log.floor.max(upto);
+        let evicted = recent.cut(upto);
         drop(recent);
         drop(evicted);
     }
@@ -182,9 +140,9 @@ impl Ring {
     pub(super) fn beyond(&self, retention: &Retention, now: u64) -> Option<Position> {
         let oldest = Position::before(now.saturating_sub(retention.age.as_millis() as u64));
         let recent = self.recent.read();
-        let (mut count, mut bytes) = (recent.frames.len() as u64, recent.bytes as u64);
+        let (mut count, mut bytes) = (recent.frames().len() as u64, recent.bytes() as u64);
         let mut beyond = None;
-        for frame in &recent.frames {
+        for frame in recent.frames() {
             if frame.position() > oldest && count <= retention.count && bytes <= retention.bytes {
                 break;
             }
