@@ -54,6 +54,8 @@ enum Process {
 pub(crate) enum Kind {
     /// The program under test.
     Rill,
+    /// The same with a replay limit that no slow reader exceeds: what it missed shall not be a gap.
+    PatientRill,
     /// The plain send loop, with frames of so many bytes.
     SendLoop {
         /// The size of one event on the wire.
@@ -69,9 +71,14 @@ impl Subject {
     /// Starts the server, or attaches to the one that the flags name. `streams` is how many it must
     /// bear.
     pub(crate) fn obtain(run: &Run, streams: usize) -> Result<Subject, Failure> {
+        Subject::obtain_as(Kind::Rill, run, streams)
+    }
+
+    /// Starts a server of this kind, or attaches to the one that the flags name.
+    pub(crate) fn obtain_as(kind: Kind, run: &Run, streams: usize) -> Result<Subject, Failure> {
         match run.common.attached() {
             Some(endpoint) => Subject::attach(endpoint, run),
-            None => Subject::start(Kind::Rill, run.common.over_unix(), streams, run),
+            None => Subject::start(kind, run.common.over_unix(), streams, run),
         }
         .inspect(|subject| run.monitor.measure(subject.gauge, None))
     }
@@ -101,7 +108,7 @@ impl Subject {
             "127.0.0.1:0".into()
         };
         match kind {
-            Kind::Rill => Subject::rill(over_unix, streams, run),
+            Kind::Rill | Kind::PatientRill => Subject::rill(kind, over_unix, streams, run),
             Kind::SendLoop { frame_bytes } => {
                 let size = frame_bytes.to_string();
                 let arguments = ["send-loop", "--listen", &listen, "--frame-bytes", &size];
@@ -121,14 +128,17 @@ impl Subject {
         }
     }
 
-    fn rill(over_unix: bool, streams: usize, run: &Run) -> Result<Subject, Failure> {
+    fn rill(kind: Kind, over_unix: bool, streams: usize, run: &Run) -> Result<Subject, Failure> {
         let directory = Directory::of(&run.common, over_unix)?;
-        let server = Server::new(&run.common, &directory, streams)?;
+        let mut server = Server::new(&run.common, &directory, streams)?;
+        if kind == Kind::PatientRill {
+            server = server.with("RILL_LOG_REPLAY_LIMIT", "100000000");
+        }
         let (child, endpoint) = server.start(&run.stop)?;
         let gauge = Gauge::of(child.pid());
         let target = target(endpoint, &DialectSource::RILL, run)?;
         let process = Process::Child { _child: child };
-        Ok(Subject::started(Kind::Rill, target, gauge, process, directory.temporary))
+        Ok(Subject::started(kind, target, gauge, process, directory.temporary))
     }
 
     /// A server that this program has in it.

@@ -9,7 +9,6 @@ use crate::cli::{count, positive, share};
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::run::Run;
-use crate::subject::Subject;
 
 /// What is special here.
 #[derive(Debug, Args)]
@@ -36,7 +35,6 @@ pub(crate) struct Options {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
-    let subject = Subject::obtain(run, options.streams)?;
     let weather = Weather {
         streams: options.streams,
         duration: Duration::from_secs_f64(options.seconds),
@@ -48,6 +46,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         burst: None,
         cut_every: None,
     };
+    let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("churn");
     report.figure("churn", options.churn, "/s");

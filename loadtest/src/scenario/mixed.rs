@@ -12,7 +12,6 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::run::Run;
 use crate::scripts::Burst;
-use crate::subject::Subject;
 
 /// What a flood is: broadcasts, and how many of them come a second.
 const FLOOD: (u64, f64) = (200, 400.0);
@@ -62,7 +61,7 @@ pub(super) struct Day {
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let weather = options.day.weather(options.seconds, options.cut_every);
-    let subject = Subject::obtain(run, weather.streams)?;
+    let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("mixed");
     outcome.tell(&mut report);

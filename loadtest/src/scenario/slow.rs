@@ -11,7 +11,6 @@ use crate::diet::Slow;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::run::Run;
-use crate::subject::Subject;
 
 /// What is special here.
 #[derive(Debug, Args)]
@@ -38,7 +37,6 @@ pub(crate) struct Options {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
-    let subject = Subject::obtain(run, options.streams)?;
     let slow = Slow { share: options.slow_share, bytes_per_second: options.slow_bytes };
     let weather = Weather {
         streams: options.streams,
@@ -51,6 +49,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         burst: None,
         cut_every: None,
     };
+    let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("slow");
     report.figure("slow_share", options.slow_share, "");

@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::gauge::Usage;
 use crate::report::Report;
 use crate::run::Run;
-use crate::subject::Subject;
 
 /// What is special here.
 #[derive(Debug, Args)]
@@ -39,7 +38,7 @@ struct Look {
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let weather = options.day.weather(options.seconds, options.cut_every);
-    let subject = Subject::obtain(run, weather.streams)?;
+    let subject = weather.subject(run)?;
     let mut looks = Vec::new();
     let outcome = weather.pass(&subject, run, |at| {
         let usage = subject.gauge.and_then(|gauge| gauge.usage().ok());

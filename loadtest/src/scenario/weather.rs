@@ -17,7 +17,7 @@ use crate::opening::Pace;
 use crate::report::Report;
 use crate::run::Run;
 use crate::scripts::{Burst, Mix, OpenLoop, Results};
-use crate::subject::Subject;
+use crate::subject::{Kind, Subject};
 
 /// How long those who are away, or slow, may take to come level in the end.
 const HOMECOMING: Duration = Duration::from_secs(120);
@@ -63,6 +63,12 @@ pub(super) struct Outcome {
 }
 
 impl Weather {
+    /// A server that bears it.
+    pub(super) fn subject(&self, run: &Run) -> Result<Subject, Failure> {
+        let kind = if self.slow.is_some() { Kind::PatientRill } else { Kind::Rill };
+        Subject::obtain_as(kind, run, self.streams)
+    }
+
     /// Runs it against a server; `watch` is called now and then while it lasts.
     pub(super) fn pass(
         self,
