@@ -80,6 +80,8 @@ async fn run(config: &Config, hub: &Arc<Hub>, inherited: Vec<Listener>) -> Resul
         _ = terminate.recv() => "SIGTERM",
     };
     tracing::info!("{signal}: draining");
+    // Nobody takes these over, so what is new there is refused at once.
+    own.refuse();
     let until = Instant::now() + config.drain_timeout;
     service_manager::stopping(&format!("{signal}: draining"), config.drain_timeout);
     inherited.hand_over(until).await;

@@ -123,7 +123,11 @@ impl Board {
 
     /// The first thing that went wrong.
     pub(crate) fn fault(&self) -> String {
-        self.fault.lock().ok().and_then(|fault| fault.clone()).unwrap_or_else(|| "none".into())
+        self.fault
+            .lock()
+            .ok()
+            .and_then(|fault| fault.clone())
+            .unwrap_or_else(|| "nothing was answered".into())
     }
 
     /// Streams that are open now.
@@ -170,7 +174,8 @@ impl Board {
         stop: &Stop,
         limit: Duration,
     ) -> Result<(), Failure> {
-        let end = clock::now() + clock::nanos(limit);
+        let start = clock::now();
+        let end = start + clock::nanos(limit);
         while self.connected() < before + streams as u64 {
             stop.check()?;
             if self.hopeless.load(Relaxed) || clock::now() >= end {
@@ -178,7 +183,7 @@ impl Board {
                 return Err(Failure::NotOpen {
                     live,
                     wanted: streams,
-                    seconds: limit.as_secs(),
+                    seconds: (clock::now() - start) as f64 / 1e9,
                     fault: self.fault(),
                 });
             }

@@ -50,7 +50,8 @@ impl Buckets {
         self.count
     }
 
-    /// The latency that so many thousandths of all do not exceed; the longest one is exact.
+    /// The latency that so many thousandths of all do not exceed; the longest one is exact up to
+    /// [`LONGEST`].
     pub(crate) fn percentile(&self, thousandths: u64) -> u64 {
         let rank = (self.count * thousandths).div_ceil(1000).max(1);
         let mut seen = 0;

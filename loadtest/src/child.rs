@@ -1,7 +1,8 @@
 //! A program that we started: it says where it listens, and it does not outlive us.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -38,10 +39,11 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `command` with pipes.
+    /// Starts `command` with pipes, and out of reach of the terminal: a Ctrl-C there is for us alone,
+    /// who still need the server to tell what was lost.
     pub(crate) fn start(command: &mut Command) -> Result<Child, Failure> {
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = pipes.spawn().while_("starting a program")?;
+        let mut process = pipes.process_group(0).spawn().while_("starting a program")?;
         let (sender, messages) = channel();
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         if let Some(stdout) = process.stdout.take() {
@@ -124,7 +126,9 @@ impl Drop for Child {
         if !self.killed
             && let Ok(Some(status)) = self.process.try_wait()
         {
-            eprintln!(
+            // Where the terminal is gone, nobody reads it.
+            let _ = writeln!(
+                std::io::stderr(),
                 "the server had ended by itself ({status}); its last lines:\n{}",
                 self.tail()
             );

@@ -115,10 +115,10 @@ pub(crate) struct Common {
     /// How many streams may be opening at once [default: 512; storm: all]
     #[arg(long, global = true)]
     pub(crate) concurrency: Option<usize>,
-    /// How the server is asked: a built-in name (rill, send-loop, axum, nchan) or a file like
-    /// loadtest/dialects/rill.toml
-    #[arg(long, global = true, value_name = "NAME|FILE", default_value = "rill")]
-    pub(crate) dialect: DialectSource,
+    /// How the server at --url is asked: a built-in name (rill, send-loop, axum, nchan) or a file
+    /// like loadtest/dialects/rill.toml [default: rill]
+    #[arg(long, global = true, value_name = "NAME|FILE")]
+    dialect: Option<DialectSource>,
     /// A header for every request, 'Name: value' (repeatable)
     #[arg(long, global = true, value_name = "LINE", value_parser = header)]
     pub(crate) header: Vec<String>,
@@ -155,6 +155,11 @@ impl Common {
         self.url.clone().or_else(|| path.map(|path| Endpoint::Unix(path.into())))
     }
 
+    /// How an attached server is asked.
+    pub(crate) fn dialect(&self) -> DialectSource {
+        self.dialect.clone().unwrap_or(DialectSource::RILL)
+    }
+
     /// Whether a server that we start has to listen on a unix socket.
     pub(crate) fn over_unix(&self) -> bool {
         self.unix.is_some()
@@ -182,6 +187,11 @@ impl Common {
                 "--pid needs --url or --unix=PATH: a server that we start is measured anyway",
             ));
         }
+        if self.dialect.is_some() && self.attached().is_none() {
+            return Err(Failure::Usage(
+                "--dialect needs --url or --unix=PATH: what we start is asked in its own way",
+            ));
+        }
         if self.attached().is_some() && (self.server.is_some() || !self.server_args.is_empty()) {
             return Err(Failure::Usage(
                 "--server and --server-args are for a server that we start, not an attached one",
@@ -194,7 +204,13 @@ impl Common {
 /// A number of seconds, events or the like that has to be above 0.
 pub(crate) fn positive(text: &str) -> Result<f64, &'static str> {
     let value: f64 = text.parse().map_err(|_| "not a number")?;
-    if value > 0.0 && value <= 1e9 { Ok(value) } else { Err("not above 0") }
+    if value > 0.0 && value <= 1e9 { Ok(value) } else { Err("not above 0 and up to 1000000000") }
+}
+
+/// A number of events or the like a second; 0 is none.
+pub(crate) fn rate_or_none(text: &str) -> Result<f64, &'static str> {
+    let value: f64 = text.parse().map_err(|_| "not a number")?;
+    if (0.0..=1e9).contains(&value) { Ok(value) } else { Err("not between 0 and 1000000000") }
 }
 
 /// A time that may be 0, at most a day.
@@ -246,6 +262,16 @@ mod tests {
         let cli = parse("loadtest density --streams 5 --server-args --shards 2 --json");
         assert_eq!(cli.common.server_args, ["--shards", "2", "--json"]);
         assert!(!cli.common.json);
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!((rate_or_none("0"), rate_or_none("1e9")), (Ok(0.0), Ok(1e9)));
+        assert_eq!(positive("1e9"), Ok(1e9));
+        for text in ["-1", "2e9", "NaN"] {
+            assert_eq!(rate_or_none(text), Err("not between 0 and 1000000000"), "{text}");
+            assert_eq!(positive(text), Err("not above 0 and up to 1000000000"), "{text}");
+        }
     }
 
     #[test]

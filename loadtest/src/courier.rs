@@ -42,7 +42,11 @@ impl Courier {
     fn answer(&mut self) -> Result<Answer, Failure> {
         let mut buffer = [0; 4096];
         loop {
-            let length = self.link.read(&mut buffer).while_("reading an answer")?;
+            let length = match self.link.read(&mut buffer) {
+                // A signal: what it means is for the scenario to see.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.while_("waiting for the answer to a publish")?,
+            };
             if length == 0 {
                 let eof: std::io::Error = std::io::ErrorKind::UnexpectedEof.into();
                 return Err(eof).while_("reading an answer");

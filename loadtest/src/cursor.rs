@@ -56,7 +56,13 @@ impl Cursor {
     }
 
     fn replace(&mut self, id: &[u8], position: Position, epoch_at: usize) -> Ordering {
-        let order = if self.id == id { Ordering::Equal } else { Ordering::Greater };
+        let had_a_form = self.epoch_at < self.id.len();
+        let order = match self.id == id {
+            true => Ordering::Equal,
+            // Ids of one server have one form.
+            false if had_a_form => Ordering::Less,
+            false => Ordering::Greater,
+        };
         *self = Cursor { id: id.to_vec(), position, epoch_at };
         order
     }
@@ -75,6 +81,13 @@ mod tests {
         assert_eq!(cursor.advance(b"8-11.a"), Ordering::Less);
         assert_eq!(cursor.advance(b"1-1.b"), Ordering::Greater, "another epoch starts anew");
         assert_eq!(cursor.id(), b"1-1.b");
+    }
+
+    #[test]
+    fn a_form_is_kept() {
+        let mut cursor = Cursor::default();
+        assert_eq!(cursor.advance(b"9-9.a"), Ordering::Greater);
+        assert_eq!(cursor.advance(b"7-zzz"), Ordering::Less);
     }
 
     #[test]

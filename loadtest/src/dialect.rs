@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 
+use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
 use crate::template::{Filling, Template};
 
@@ -76,12 +77,38 @@ pub(crate) struct StreamForm {
     #[serde(default, deserialize_with = "maybe_template")]
     pub(crate) resume: Option<Template>,
     live: String,
+    #[serde(default = "heartbeat")]
+    heartbeat: String,
+    /// The event that admits a loss.
+    #[serde(default = "gap")]
+    gap: String,
+    /// Events with which the server ends a stream.
+    #[serde(default = "farewells")]
+    farewells: Vec<String>,
+    /// Events of the server's own that are no messages.
+    #[serde(default)]
+    ignore: Vec<String>,
+}
+
+fn heartbeat() -> String {
+    "heartbeat".to_owned()
+}
+
+fn gap() -> String {
+    "gap".to_owned()
+}
+
+fn farewells() -> Vec<String> {
+    ["disconnected", "error"].map(str::to_owned).to_vec()
 }
 
 /// How an event is published.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublishForm {
+    /// Where to publish, if it is not where streams are.
+    #[serde(default, deserialize_with = "maybe_endpoint")]
+    url: Option<Endpoint>,
     #[serde(deserialize_with = "template")]
     pub(crate) path: Template,
     /// The path for one user's event, if it is another one.
@@ -119,6 +146,23 @@ pub(crate) enum Live<'a> {
     Comment,
     /// With this event.
     Event(&'a [u8]),
+}
+
+/// What an event without a stamp is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The stream is open.
+    Live,
+    /// A sign of life.
+    Heartbeat,
+    /// A loss is admitted.
+    Gap,
+    /// The server ends the stream.
+    Farewell,
+    /// Nothing that matters here.
+    Nothing,
+    /// Something that was published.
+    Message,
 }
 
 /// Where tokens come from.
@@ -162,6 +206,30 @@ impl Dialect {
             event => Live::Event(event.as_bytes()),
         }
     }
+
+    /// What an event of this name is, if it carries no stamp.
+    pub(crate) fn meaning(&self, kind: &[u8]) -> Meaning {
+        let form = &self.stream;
+        let among = |names: &[String]| names.iter().any(|name| name.as_bytes() == kind);
+        if self.live() == Live::Event(kind) {
+            Meaning::Live
+        } else if form.heartbeat.as_bytes() == kind {
+            Meaning::Heartbeat
+        } else if form.gap.as_bytes() == kind {
+            Meaning::Gap
+        } else if among(&form.farewells) {
+            Meaning::Farewell
+        } else if among(&form.ignore) {
+            Meaning::Nothing
+        } else {
+            Meaning::Message
+        }
+    }
+
+    /// Where to publish, if it is not where streams are.
+    pub(crate) fn publishers(&self) -> Option<Endpoint> {
+        self.publish.url.clone()
+    }
 }
 
 impl Token {
@@ -190,6 +258,12 @@ fn maybe_template<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Template>, D::Error> {
     template(deserializer).map(Some)
+}
+
+fn maybe_endpoint<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Endpoint>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 fn templates<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Template>, D::Error> {
@@ -254,12 +328,48 @@ mod tests {
     }
 
     #[test]
+    fn events_mean_what_the_dialect_says() {
+        let meaning = |more: &str, kind: &str| parse(&with(more)).unwrap().meaning(kind.as_bytes());
+        for (kind, expected) in [
+            ("heartbeat", Meaning::Heartbeat),
+            ("gap", Meaning::Gap),
+            ("disconnected", Meaning::Farewell),
+            ("error", Meaning::Farewell),
+            ("status", Meaning::Message),
+            ("", Meaning::Message),
+        ] {
+            assert_eq!(meaning("", kind), expected, "{kind}");
+        }
+        let more = "heartbeat='beat'\ngap='hole'\nfarewells=['bye', 'end']\nignore=['status']";
+        for (kind, expected) in [
+            ("beat", Meaning::Heartbeat),
+            ("hole", Meaning::Gap),
+            ("end", Meaning::Farewell),
+            ("status", Meaning::Nothing),
+            ("heartbeat", Meaning::Message),
+            ("gap", Meaning::Message),
+            ("error", Meaning::Message),
+        ] {
+            assert_eq!(meaning(more, kind), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn publishers_may_go_somewhere_else() {
+        assert_eq!(parse(&with("")).unwrap().publishers(), None);
+        let elsewhere = parse(&(with("") + "url='unix:/run/x.sock'")).unwrap();
+        assert_eq!(elsewhere.publishers(), Some(Endpoint::Unix("/run/x.sock".into())));
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, hint) in [
             (String::new(), "missing field"),
             (with("token.file='/none'"), "/none"),
             (with("body='x'"), "unknown field `body`"),
             (with("token.other='x'"), "unknown variant `other`"),
+            (with("ignore='x'"), "expected a sequence"),
+            (with("") + "url='http://10.0.0.1:1'", "not a loopback address"),
         ] {
             let failure = parse(&text).unwrap_err().to_string();
             assert!(failure.contains("test") && failure.contains(hint), "{failure}");

@@ -216,10 +216,9 @@ impl Engine {
     }
 
     fn end_diet(&mut self) {
+        // They stay slow ones in the books: what waited for them says nothing about latency, and the
+        // server may have given them up already.
         for number in self.diet.end() {
-            let stream = &mut self.streams[number];
-            // What waited for it says nothing about latency, as a replay does not.
-            (stream.slow, stream.live_since) = (false, clock::now());
             self.read(number, READ, true);
         }
     }
@@ -272,7 +271,7 @@ impl Engine {
             self.ask(number);
         }
         let stream = &mut self.streams[number];
-        if stream.slow && stream.phase == Phase::Live {
+        if stream.phase == Phase::Live && self.diet.contains(number) {
             return;
         }
         if let Some(Err(error)) = stream.link.as_mut().map(Link::pump) {
@@ -333,7 +332,6 @@ impl Engine {
         }
         match (read, farewell) {
             (Ok(()), None) => return true,
-            (Ok(()), Some(farewell)) if slow && farewell.is_for_slow() => self.shed(number),
             (Ok(()), Some(farewell)) => {
                 self.broken(number, &io::Error::other(farewell.to_string()))
             }
@@ -356,6 +354,8 @@ impl Engine {
     fn broken(&mut self, number: usize, error: &io::Error) {
         let stream = &mut self.streams[number];
         match stream.phase {
+            // As it may; its last words may still have been in the way.
+            Phase::Live if stream.slow => return self.shed(number),
             Phase::Live if self.comes_back => {
                 self.turn.live -= 1;
                 self.ledger.tally.returned += 1;

@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use crate::machine::Machine;
+use crate::report::Report;
+use crate::versions::versions;
 
 /// Flags whose values may be secrets: a page of figures is passed on.
 const SECRET: [&str; 2] = ["--header", "--server-env"];
@@ -38,6 +40,24 @@ impl Facts {
     pub(crate) fn time(&self) -> String {
         let date = humantime::format_rfc3339_seconds(self.began).to_string();
         date.replace('T', " ").replace('Z', " UTC")
+    }
+}
+
+impl Facts {
+    /// A report's tables with all that is needed to make them anew.
+    pub(crate) fn document(&self, report: &Report) -> String {
+        let versions = versions().into_iter().map(|(name, version)| format!("{name} {version}"));
+        let mut text = format!(
+            "{}; {}; {}. The client runs on the same cores. Made by\n`{}`:\n",
+            self.date(),
+            self.machine,
+            versions.collect::<Vec<_>>().join(", "),
+            self.command,
+        );
+        for table in report.tables() {
+            text += &format!("\n**{}**\n\n{}", table.title(), table.markdown());
+        }
+        text
     }
 }
 

@@ -41,26 +41,14 @@ pub(crate) enum Failure {
         output: String,
     },
     /// The streams did not all open in time.
-    #[error("only {live} of {wanted} streams opened (limit {seconds} s); first fault: {fault}")]
+    #[error("only {live} of {wanted} streams opened within {seconds:.1} s; first fault: {fault}")]
     NotOpen {
         /// Streams that opened.
         live: usize,
         /// Streams that should be.
         wanted: usize,
-        /// How long it would have been waited.
-        seconds: u64,
-        /// The first thing that went wrong, if any.
-        fault: String,
-    },
-    /// A broadcast did not reach every stream in time.
-    #[error("{missing} of {wanted} deliveries are missing after {seconds} s; first fault: {fault}")]
-    Undelivered {
-        /// Deliveries that did not come.
-        missing: u64,
-        /// Deliveries that were due.
-        wanted: u64,
-        /// How long it was waited since the last one.
-        seconds: u64,
+        /// How long it was waited.
+        seconds: f64,
         /// The first thing that went wrong, if any.
         fault: String,
     },
@@ -102,6 +90,15 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Nothing, and no failure, when a run had to end early: what was measured before is told.
+pub(crate) fn unless_early<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Early(_)) => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Names what was tried when an I/O call fails.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::board::Turn;
 use crate::cursor::Cursor;
-use crate::dialect::{Dialect, Live};
+use crate::dialect::{Dialect, Live, Meaning};
 use crate::ledger::{Ledger, Receiver};
 use crate::stamp::Stamp;
 use crate::stream::Phase;
@@ -40,14 +40,6 @@ pub(crate) enum Farewell {
     Ended,
 }
 
-impl Farewell {
-    /// Whether the server gave up a reader that is too slow.
-    pub(crate) fn is_for_slow(&self) -> bool {
-        matches!(self, Farewell::Said(text)
-            if ["slow_consumer", "idle_timeout"].iter().any(|reason| text.contains(reason)))
-    }
-}
-
 impl Hearing<'_> {
     /// Takes one item of the stream.
     #[inline]
@@ -68,26 +60,39 @@ impl Hearing<'_> {
 
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
-        match event.kind {
-            kind if self.dialect.live() == Live::Event(kind) => self.connected(event),
-            b"heartbeat" => {
+        match event.data.as_deref().and_then(Stamp::find) {
+            None => self.other(event),
+            stamp => self.message(event, stamp),
+        }
+    }
+
+    /// An event without a stamp: its name says what it is.
+    fn other(&mut self, event: &Event<'_>) {
+        match self.dialect.meaning(event.kind) {
+            Meaning::Live => self.connected(event),
+            Meaning::Heartbeat => {
                 self.follow(event.id, Ordering::is_ge);
                 self.heartbeat();
             }
-            b"gap" => self.gap(event),
-            b"disconnected" | b"error" => self.farewell = Some(Farewell::Said(text(event))),
-            b"token-expiring" | b"status" => {}
-            _ => self.message(event),
+            Meaning::Gap => self.gap(event),
+            Meaning::Farewell => self.farewell = Some(Farewell::Said(text(event))),
+            Meaning::Nothing => {}
+            // No event, but a stream goes on from after its id.
+            Meaning::Message if event.data.is_none() => self.follow(event.id, Ordering::is_ge),
+            Meaning::Message => self.message(event, None),
         }
     }
 
     #[inline]
-    fn message(&mut self, event: &Event<'_>) {
-        let Some(data) = &event.data else { return };
+    fn message(&mut self, event: &Event<'_>, stamp: Option<Stamp>) {
         self.follow(event.id, Ordering::is_gt);
+        // A stream that breaks now could not say where it was.
+        if event.id.is_none() && self.dialect.stream.resume.is_some() {
+            self.ledger.tally.disordered += 1;
+        }
         let receiver =
             Receiver { stream: self.stream, live_since: *self.live_since, slow: self.slow };
-        if self.ledger.receive(&receiver, Stamp::find(data), self.now) {
+        if self.ledger.receive(&receiver, stamp, self.now) {
             self.turn.deliveries += 1;
         }
     }
@@ -133,4 +138,64 @@ impl Hearing<'_> {
 fn text(event: &Event<'_>) -> String {
     let data = event.data.as_deref().unwrap_or_default();
     format!("{}: {}", String::from_utf8_lossy(event.kind), String::from_utf8_lossy(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::DialectSource;
+    use crate::wire::StreamReader;
+
+    /// What a live stream of Rill's makes of these blocks: its tally, its cursor and its farewell.
+    fn hear(blocks: &str) -> (crate::ledger::Tally, String, Option<Farewell>) {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        let (mut phase, mut cursor, mut turn) = (Phase::Live, Cursor::default(), Turn::default());
+        let mut ledger = Ledger::new(0..1, 0..1, 1, None);
+        let mut hearing = Hearing {
+            stream: 0,
+            phase: &mut phase,
+            cursor: &mut cursor,
+            ledger: &mut ledger,
+            turn: &mut turn,
+            dialect: &Dialect::load(&DialectSource::RILL).unwrap(),
+            began: 0,
+            live_since: &mut 0,
+            slow: false,
+            now: 9,
+            farewell: None,
+        };
+        let bytes = format!("{head}{blocks}");
+        StreamReader::default().feed(bytes.as_bytes(), &mut |item| hearing.hear(item)).unwrap();
+        let farewell = hearing.farewell.take();
+        let tally = ledger.settle(&Default::default());
+        (tally, String::from_utf8(cursor.id().to_vec()).unwrap(), farewell)
+    }
+
+    #[test]
+    fn what_carries_a_stamp_is_a_message_whatever_its_name() {
+        let kinds = ["notification", "gap", "heartbeat", "error", "status", "connected"];
+        let block = |(k, kind): (usize, &&str)| format!("id: 1-{k}.e\nevent: {kind}\ndata: ~b0.{k}.5~\n\n");
+        let blocks: String = kinds.iter().enumerate().map(block).collect();
+        let (tally, _, farewell) = hear(&blocks);
+        assert_eq!((tally.deliveries, tally.faulty()), (6, false));
+        assert!(farewell.is_none());
+    }
+
+    #[test]
+    fn what_carries_none_is_what_the_dialect_says() {
+        let blocks = "event: user-joined\ndata: {}\n\nevent: gap\ndata: {}\n\n\
+                      event: heartbeat\ndata: {}\n\nevent: odd\ndata: {}\n\n\
+                      event: disconnected\ndata: bye\n\n";
+        let (tally, _, farewell) = hear(blocks);
+        assert_eq!((tally.gaps, tally.heartbeats, tally.foreign), (1, 1, 1));
+        assert_eq!(farewell.unwrap().to_string(), "disconnected: bye");
+    }
+
+    #[test]
+    fn an_id_alone_moves_the_cursor() {
+        let blocks = "id: 1-1.e\ndata: ~b0.0.5~\n\nid: 1-2.e\n\nid: 1-2.e\n\n";
+        let (tally, cursor, _) = hear(blocks);
+        assert_eq!((tally.deliveries, cursor.as_str()), (1, "1-2.e"));
+        assert_eq!((tally.disordered, tally.foreign), (0, 0));
+    }
 }

@@ -198,10 +198,11 @@ impl Ledger {
         self.tally.deliveries += 1;
         let replayed = stamp.t < receiver.live_since;
         self.tally.replayed += u64::from(replayed);
-        if let Some(timeline) = &mut self.tally.timeline {
+        let counts = !replayed && !receiver.slow;
+        if let Some(timeline) = self.tally.timeline.as_mut().filter(|_| counts) {
             timeline.record(now, now.saturating_sub(stamp.t));
         }
-        self.arrive(stamp, now, !replayed && !receiver.slow);
+        self.arrive(stamp, now, counts);
         true
     }
 

@@ -71,7 +71,7 @@ mod timeline;
 mod versions;
 mod wire;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -103,15 +103,30 @@ fn run(command: &Command, common: &Common) -> Result<ExitCode, Failure> {
     if let Some(early) = early {
         report.cut_short(early);
     }
-    run.finish(&report)?;
-    Ok(tell(&report, early, common.json))
+    let (facts, samples, timeline) = run.finish();
+    let status = tell(&report, early, common.json);
+    if let Some(directory) = &common.report {
+        let page = paper::write(directory, &report, &facts, &samples, timeline.as_ref());
+        eprintln!("wrote {}", page.while_("writing the page")?.display());
+    }
+    Ok(status)
 }
 
 /// A run that had to end early tells what it has.
 fn tell(report: &Report, early: Option<Early>, json: bool) -> ExitCode {
     let text = if json { report.json() + "\n" } else { report.text() };
-    // A reader that has gone away wants no report.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // A reader that has gone away wants no report.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("loadtest: writing the report: {error}");
+            return ExitCode::from(2);
+        }
+        _ => {}
+    }
+    if let Some(why) = report.failure() {
+        eprintln!("loadtest: {why}");
+        return ExitCode::from(2);
+    }
     match early {
         Some(early) => status(early),
         None if report.sound() => ExitCode::SUCCESS,

@@ -7,7 +7,6 @@ mod workers;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use tempfile::TempDir;
 use crate::child::Child;
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
+use crate::nchan::NGINX;
 use crate::stop::Stop;
 
 use certificate::Certificate;
@@ -30,6 +30,12 @@ use profile::Site;
 const PACKAGES: &str = "nginx-light libnginx-mod-stream";
 const REFUSED: &str =
     "nginx refuses its configuration (are nginx-light and libnginx-mod-stream installed?)";
+
+/// What the kernel says of an address that somebody else has.
+const TAKEN: &str = "Address already in use";
+
+/// How many addresses are tried, since somebody else may get a free one first.
+const TRIES: usize = 3;
 
 /// Starting, reloading and ending take much less.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,12 +60,43 @@ impl Nginx {
         upstream: &Endpoint,
         stop: &Stop,
     ) -> Result<Nginx, Failure> {
+        Nginx::start_at(free_addresses, profile, change, upstream, stop)
+    }
+
+    /// The same, at the first of these addresses that nobody else has.
+    fn start_at(
+        mut addresses: impl FnMut() -> io::Result<[SocketAddr; 2]>,
+        profile: Profile,
+        change: Option<&Change>,
+        upstream: &Endpoint,
+        stop: &Stop,
+    ) -> Result<Nginx, Failure> {
+        let mut tries = 1;
+        loop {
+            let addresses = addresses().while_("looking for a free port")?;
+            match Nginx::try_at(addresses, profile, change, upstream, stop) {
+                Err(Failure::NotStarted { output, .. })
+                    if tries < TRIES && output.contains(TAKEN) =>
+                {
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn try_at(
+        [address, redirect]: [SocketAddr; 2],
+        profile: Profile,
+        change: Option<&Change>,
+        upstream: &Endpoint,
+        stop: &Stop,
+    ) -> Result<Nginx, Failure> {
         let directory = tempfile::Builder::new()
             .prefix("nginx-")
             .tempdir()
             .while_("creating a directory for nginx")?;
         let certificate = Certificate::make(directory.path()).while_("making a certificate")?;
-        let [address, redirect] = free_addresses().while_("looking for a free port")?;
         let site = Site {
             directory: directory.path(),
             address,
@@ -72,7 +109,7 @@ impl Nginx {
         std::fs::write(directory.path().join("nginx.conf"), configuration)
             .while_("writing nginx.conf")?;
         check(directory.path())?;
-        let child = Child::start(command(directory.path()).process_group(0))?;
+        let child = Child::start(&mut command(directory.path()))?;
         let nginx = Nginx { child, endpoint, directory, certificate };
         nginx.wait_until_it_accepts(stop)?;
         Ok(nginx)
@@ -95,8 +132,8 @@ impl Nginx {
 
     /// The processes that hold the streams, also those that a reload told to go.
     #[cfg(test)]
-    pub(crate) fn workers(&self) -> Result<Vec<i32>, Failure> {
-        Ok(workers::of(self.pid())?.into_iter().map(|worker| worker.pid).collect())
+    pub(crate) fn workers(&self) -> Vec<i32> {
+        workers::of(self.pid()).into_iter().map(|worker| worker.pid).collect()
     }
 
     /// A line for each request or connection that has ended.
@@ -114,10 +151,13 @@ impl Nginx {
     /// New workers with the same configuration; the old ones end their streams a second later.
     /// Returns when the new ones serve and the old ones accept nothing more.
     pub(crate) fn reload(&self, stop: &Stop) -> Result<(), Failure> {
-        let old = workers::serving(self.pid())?;
+        let old = workers::serving(self.pid());
+        if old.is_empty() {
+            return Err(self.child.silent("it has no workers"));
+        }
         kill(Pid::from_raw(self.pid()), Signal::SIGHUP).while_("reloading nginx")?;
         self.wait(stop, "it did not replace its workers", || {
-            let new = workers::serving(self.pid())?;
+            let new = workers::serving(self.pid());
             Ok(new.len() >= old.len() && !new.iter().any(|pid| old.contains(pid)))
         })
     }
@@ -126,14 +166,18 @@ impl Nginx {
     pub(crate) fn restart(&mut self, stop: &Stop) -> Result<(), Failure> {
         self.end();
         self.wait(stop, "it still accepts connections", || Ok(!self.accepts()))?;
-        self.child = Child::start(command(self.directory.path()).process_group(0))?;
+        self.child = Child::start(&mut command(self.directory.path()))?;
         self.wait_until_it_accepts(stop)
     }
 
     fn wait_until_it_accepts(&self, stop: &Stop) -> Result<(), Failure> {
-        // The kernel accepts for the master before there is a worker.
+        // The kernel accepts for the master before there is a worker, and whoever has taken the
+        // address may accept as well.
         self.wait(stop, "it does not accept connections", || {
-            Ok(self.accepts() && !workers::serving(self.pid())?.is_empty())
+            if !self.child.lives_on(Duration::ZERO) {
+                return Err(self.child.silent("it ended"));
+            }
+            Ok(!workers::serving(self.pid()).is_empty() && self.accepts())
         })
     }
 
@@ -188,10 +232,10 @@ fn listener(configuration: &str, address: SocketAddr) -> Endpoint {
     if encrypted { Endpoint::Tls(address) } else { Endpoint::Tcp(address) }
 }
 
-/// nginx with the configuration in `directory`. Normal users may not have it in their path.
+/// nginx with the configuration in `directory`. Debian's is not in the path of normal users.
 fn command(directory: &Path) -> Command {
-    let sbin = Path::new("/usr/sbin/nginx");
-    let mut command = Command::new(if sbin.exists() { sbin } else { Path::new("nginx") });
+    let program = if Path::new(NGINX).exists() { NGINX } else { "nginx" };
+    let mut command = Command::new(program);
     let main = format!("daemon off; pid {};", directory.join("pid").display());
     // Messages from before the configuration is read go to standard error.
     command.args(["-e", "stderr", "-g", &main, "-c"]).arg(directory.join("nginx.conf"));
@@ -218,4 +262,25 @@ fn free_addresses() -> io::Result<[SocketAddr; 2]> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (one, other) = (listen()?, listen()?);
     Ok([one.local_addr()?, other.local_addr()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_somebody_else_has_is_given_up() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut tried = 0;
+        let addresses = || {
+            tried += 1;
+            let [one, other] = free_addresses()?;
+            Ok(if tried == 1 { [taken.local_addr()?, other] } else { [one, other] })
+        };
+        let upstream = Endpoint::Unix("/none".into());
+        let stop = Stop::after(PATIENCE);
+        let nginx = Nginx::start_at(addresses, Profile::Http, None, &upstream, &stop).unwrap();
+        assert_ne!(*nginx.endpoint(), Endpoint::Tls(taken.local_addr().unwrap()));
+        assert_eq!(tried, 2);
+    }
 }

@@ -49,6 +49,9 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// In the place of a figure.
+const NOT_MEASURED: &str = "not measured";
+
 /// What one scenario found out.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -56,12 +59,13 @@ pub(crate) struct Report {
     figures: Vec<(String, Value, &'static str)>,
     tables: Vec<Table>,
     sound: bool,
+    failure: Option<String>,
 }
 
 impl Report {
     /// Without figures yet.
     pub(crate) fn new(scenario: &'static str) -> Report {
-        Report { scenario, figures: Vec::new(), tables: Vec::new(), sound: true }
+        Report { scenario, figures: Vec::new(), tables: Vec::new(), sound: true, failure: None }
     }
 
     /// Adds a figure; `name` is its key in the JSON.
@@ -146,6 +150,17 @@ impl Report {
         self.figure("cut_short", early.to_string(), "");
     }
 
+    /// Says that the run could not be carried to its end, with what there is so far.
+    pub(crate) fn fail(&mut self, why: String) {
+        self.sound = false;
+        self.failure.get_or_insert(why);
+    }
+
+    /// Why it could not be carried to its end.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     /// Whether nothing was lost, repeated or refused.
     pub(crate) fn sound(&self) -> bool {
         self.sound
@@ -166,6 +181,7 @@ impl Report {
         let mut object = Map::new();
         object.insert("scenario".into(), json!(self.scenario));
         object.insert("sound".into(), json!(self.sound));
+        object.extend(self.failure.iter().map(|why| ("failure".to_owned(), json!(why))));
         object.extend(self.figures.iter().map(|(name, value, _)| (name.clone(), value.clone())));
         object.extend(self.tables.iter().map(|table| (table.title().to_owned(), table.json())));
         Value::Object(object).to_string()
@@ -176,11 +192,12 @@ impl Report {
         let width = self.figures.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
         let mut table = format!("{}\n", self.scenario);
         for (name, value, unit) in self.figures() {
+            let unit = if value == NOT_MEASURED { "" } else { unit };
             table += format!("  {name:width$}  {value:>14} {unit}").trim_end();
             table.push('\n');
         }
         for part in &self.tables {
-            table += &format!("\n{}\n{}", part.title(), part.markdown());
+            table += &format!("\n{}\n{}\n", part.title(), part.markdown());
         }
         table + if self.sound { "  sound: nothing lost\n" } else { "  NOT SOUND\n" }
     }
@@ -189,7 +206,7 @@ impl Report {
 /// Numbers with a point get as many digits as their size is worth.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "not measured".into(),
+        Value::Null => NOT_MEASURED.into(),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
         Value::Number(number) if number.is_f64() => match number.as_f64().unwrap_or(f64::NAN) {

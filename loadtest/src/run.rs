@@ -9,8 +9,7 @@ use crate::clock;
 use crate::facts::Facts;
 use crate::failure::{Failure, While};
 use crate::monitor::Monitor;
-use crate::paper;
-use crate::report::Report;
+use crate::samples::Sample;
 use crate::stop::Stop;
 use crate::timeline::Timeline;
 
@@ -24,7 +23,8 @@ pub(crate) struct Run {
     pub(crate) monitor: Monitor,
     /// Latencies for the page.
     pub(crate) story: Arc<Story>,
-    facts: Facts,
+    /// Its circumstances.
+    pub(crate) facts: Facts,
 }
 
 /// The latencies of all fleets of a run, by time.
@@ -38,6 +38,9 @@ impl Run {
     /// Begins, with `stop` to say when it has to end.
     pub(crate) fn start(common: &Common, stop: Stop) -> Result<Run, Failure> {
         common.check()?;
+        if let Some(directory) = &common.report {
+            std::fs::create_dir_all(directory).while_("making the page's directory")?;
+        }
         let start = clock::now();
         let (wanted, timeline) = (common.report.is_some(), Mutex::default());
         Ok(Run {
@@ -54,15 +57,10 @@ impl Run {
         Duration::from_secs_f64(common.time_limit)
     }
 
-    /// Ends the looking on, and writes the page if one is wanted.
-    pub(crate) fn finish(self, report: &Report) -> Result<(), Failure> {
-        let samples = self.monitor.finish();
-        let Some(directory) = &self.common.report else { return Ok(()) };
+    /// Ends the looking on, and tells what was seen.
+    pub(crate) fn finish(self) -> (Facts, Vec<Sample>, Option<Timeline>) {
         let timeline = self.story.take();
-        let page = paper::write(directory, report, &self.facts, &samples, timeline.as_ref())
-            .while_("writing the page")?;
-        eprintln!("wrote {}", page.display());
-        Ok(())
+        (self.facts, self.monitor.finish(), timeline)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What publishers do: at a rate whatever the answers do (open loop), one after another (closed
 //! loop), or as fast as it arrives (windowed).
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::board::Board;
 use crate::clock;
-use crate::failure::{Failure, While};
+use crate::failure::Failure;
 use crate::ledger::Published;
 use crate::publishers::{Next, Outcome, Script};
 use crate::report::{Histogram, Report};
@@ -30,6 +31,8 @@ pub(crate) struct Results {
     /// Answers that were no 2xx.
     refused: u64,
     refusal: Option<Failure>,
+    /// Why a publish had no answer, which ended publishing.
+    broken: Option<io::Error>,
 }
 
 impl Results {
@@ -40,8 +43,7 @@ impl Results {
         }
     }
 
-    /// Enters an outcome. Without an answer nobody could say what the streams have
-    /// to get, so that ends the run.
+    /// Enters an outcome.
     fn enter(
         &mut self,
         count: Count,
@@ -64,8 +66,17 @@ impl Results {
                 self.refusal.get_or_insert(failure);
                 Ok(())
             }
-            Outcome::Unknown(error) => Err(error).while_("publishing"),
+            // Nobody can say whether the streams have to get it: no more is published.
+            Outcome::Unknown(error) => {
+                self.broken.get_or_insert(error);
+                Ok(())
+            }
         }
+    }
+
+    /// Whether the server is gone.
+    fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Adds another round's: its latencies and numbers, with lanes of its own.
@@ -75,6 +86,7 @@ impl Results {
         self.latency.add(&other.latency);
         self.refused += other.refused;
         self.refusal = self.refusal.take().or(other.refusal);
+        self.broken = self.broken.take().or(other.broken);
     }
 
     /// All that the server has.
@@ -93,6 +105,9 @@ impl Results {
         report.figure("publishes_refused", self.refused, "");
         if let Some(refusal) = &self.refusal {
             report.figure("first_refusal", refusal.to_string(), "");
+        }
+        if let Some(error) = &self.broken {
+            report.fail(format!("the server did not answer a publish: {error}"));
         }
         report.times("publish", &self.latency);
         report.require(self.all_kept());
@@ -227,7 +242,7 @@ impl Script for OpenLoop {
         let steady = self.start + (self.begun as f64 * self.interval) as u64;
         let burst = self.burst.map_or(u64::MAX, |burst| self.start + burst.due(self.burst_begun));
         let due = steady.min(burst);
-        if due >= self.until.load(Ordering::Relaxed) {
+        if due >= self.until.load(Ordering::Relaxed) || self.results.is_broken() {
             return Next::Done;
         }
         if due > now {
@@ -275,7 +290,7 @@ impl ClosedLoop {
 
 impl Script for ClosedLoop {
     fn next(&mut self, lane: usize, now: u64) -> Next {
-        if now >= self.until {
+        if now >= self.until || self.results.is_broken() {
             return Next::Done;
         }
         let k = self.results.published.lanes[lane];
@@ -334,7 +349,7 @@ impl Windowed {
 
 impl Script for Windowed {
     fn next(&mut self, lane: usize, now: u64) -> Next {
-        if now >= self.until {
+        if now >= self.until || self.results.is_broken() {
             return Next::Done;
         }
         if self.begun >= self.board.deliveries() / self.streams + self.window {

@@ -42,7 +42,7 @@ pub(crate) struct Stream {
     pub(crate) began: u64,
     /// When it was live; what was sent before that is replayed to it.
     pub(crate) live_since: u64,
-    /// Reads only what its diet allows.
+    /// It is, or was, on a diet: the server may give it up.
     pub(crate) slow: bool,
 }
 

@@ -86,7 +86,7 @@ impl Subject {
     /// A server that runs already.
     pub(crate) fn attach(endpoint: Endpoint, run: &Run) -> Result<Subject, Failure> {
         let common = &run.common;
-        let target = Target::new(endpoint, Arc::new(Dialect::load(&common.dialect)?))
+        let target = Target::new(endpoint, Arc::new(Dialect::load(&common.dialect())?))
             .with(&common.header, common.message_bytes)
             .trusting(common.ca.as_deref())?;
         let gauge = common.pid.map(Gauge::of);

@@ -1,5 +1,7 @@
 //! Rows and columns: for the terminal, for programs, and for a document.
 
+use std::fmt::{Display, Formatter};
+
 use serde_json::{Map, Value};
 
 /// A table whose first column names the rows.
@@ -7,7 +9,54 @@ use serde_json::{Map, Value};
 pub(crate) struct Table {
     title: String,
     columns: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// What stands in a row and a column.
+#[derive(Clone, Debug)]
+pub(crate) enum Cell {
+    /// A name.
+    Text(String),
+    /// A figure, if it could be measured.
+    Figure(Option<f64>),
+    /// How often another figure goes into it.
+    Ratio(Option<f64>),
+}
+
+impl Cell {
+    /// A name.
+    pub(crate) fn text(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+
+    /// A ratio.
+    pub(crate) fn ratio(value: Option<f64>) -> Cell {
+        Cell::Ratio(value)
+    }
+
+    fn json(&self) -> Value {
+        match self {
+            Cell::Text(text) => text.clone().into(),
+            Cell::Figure(value) | Cell::Ratio(value) => (*value).into(),
+        }
+    }
+}
+
+impl From<Option<f64>> for Cell {
+    fn from(value: Option<f64>) -> Cell {
+        Cell::Figure(value)
+    }
+}
+
+impl Display for Cell {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Cell::Text(text) => f.write_str(text),
+            Cell::Figure(None) | Cell::Ratio(None) => f.write_str("–"),
+            Cell::Figure(Some(value)) => f.write_str(&figure(*value)),
+            Cell::Ratio(Some(value)) => write!(f, "{value:.2} x"),
+        }
+    }
 }
 
 impl Table {
@@ -17,7 +66,7 @@ impl Table {
     }
 
     /// Adds a row: a cell for each column.
-    pub(crate) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         debug_assert_eq!(cells.len(), self.columns.len());
         self.rows.push(cells);
     }
@@ -29,19 +78,26 @@ impl Table {
 
     /// An array of one object a row.
     pub(crate) fn json(&self) -> Value {
-        let object = |row: &Vec<String>| {
+        let object = |row: &Vec<Cell>| {
             let cells = self.columns.iter().zip(row);
-            let cells = cells.map(|(name, cell)| (name.to_string(), cell.clone().into()));
+            let cells = cells.map(|(name, cell)| (name.to_string(), cell.json()));
             Value::Object(cells.collect::<Map<_, _>>())
         };
         self.rows.iter().map(object).collect()
     }
 
+    /// The names of the columns and the rows, as people read them.
+    pub(crate) fn shown(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let heads = self.columns.iter().map(|name| name.to_string()).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(Cell::to_string).collect());
+        (heads, rows.collect())
+    }
+
     /// As Markdown, aligned, so that it can also be read as it is.
     pub(crate) fn markdown(&self) -> String {
-        let heads: Vec<String> = self.columns.iter().map(|name| name.to_string()).collect();
+        let (heads, rows) = self.shown();
         let width = |column: usize| {
-            let cells = self.rows.iter().chain([&heads]).map(|row| row[column].chars().count());
+            let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
             cells.max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..heads.len()).map(width).collect();
@@ -50,7 +106,7 @@ impl Table {
             _ => "-".repeat(width.saturating_sub(1)) + ":",
         });
         let rule: Vec<String> = rule.collect();
-        [&heads, &rule].into_iter().chain(&self.rows).map(|row| line(row, &widths)).collect()
+        [&heads, &rule].into_iter().chain(&rows).map(|row| line(row, &widths)).collect()
     }
 }
 
@@ -63,14 +119,13 @@ fn line(row: &[String], widths: &[usize]) -> String {
     format!("|{}|\n", cells.collect::<Vec<_>>().join("|"))
 }
 
-/// A figure with as many digits as it is worth.
-pub(crate) fn cell(value: Option<f64>) -> String {
+/// With as many digits as it is worth.
+fn figure(value: f64) -> String {
     match value {
-        None => "–".into(),
-        Some(value) if value.abs() >= 10_000.0 => grouped(value.round() as i64),
-        Some(value) if value.abs() >= 100.0 => format!("{value:.0}"),
-        Some(value) if value.abs() >= 10.0 => format!("{value:.1}"),
-        Some(value) => format!("{value:.2}"),
+        value if value.abs() >= 10_000.0 => grouped(value.round() as i64),
+        value if value.abs() >= 100.0 => format!("{value:.0}"),
+        value if value.abs() >= 10.0 => format!("{value:.1}"),
+        value => format!("{value:.2}"),
     }
 }
 
@@ -94,18 +149,17 @@ mod tests {
     #[test]
     fn is_read_by_people_and_programs() {
         let mut table = Table::new("Test", &["server", "µs"]);
-        table.row(vec!["Rill".into(), cell(Some(1.234))]);
-        table.row(vec!["a loop".into(), cell(None)]);
+        table.row(vec![Cell::text("Rill"), Some(1.234).into()]);
+        table.row(vec![Cell::text("a loop"), None.into()]);
         let expected =
             "| server |   µs |\n| ------ | ---: |\n| Rill   | 1.23 |\n| a loop |    – |\n";
         assert_eq!(table.markdown(), expected);
-        assert_eq!(table.json()[0]["µs"], "1.23");
+        assert_eq!(table.json()[0]["µs"], 1.234);
     }
 
     #[test]
     fn figures_have_the_digits_that_they_are_worth() {
         let figures = [0.5, 12.34, 123.4, 1234.5, 1_234_567.8, -12_345.0];
-        let cells = figures.map(|figure| cell(Some(figure)));
-        assert_eq!(cells, ["0.50", "12.3", "123", "1234", "1,234,568", "-12,345"]);
+        assert_eq!(figures.map(figure), ["0.50", "12.3", "123", "1234", "1,234,568", "-12,345"]);
     }
 }

@@ -50,8 +50,8 @@ impl Target {
     /// A server that has one address for everything.
     pub(crate) fn new(endpoint: Endpoint, dialect: Arc<Dialect>) -> Target {
         Target {
-            streams: endpoint.clone(),
-            publishers: endpoint,
+            publishers: dialect.publishers().unwrap_or_else(|| endpoint.clone()),
+            streams: endpoint,
             tls: None,
             dialect,
             headers: Arc::new([]),

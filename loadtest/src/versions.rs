@@ -9,10 +9,15 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 
 /// Name and version of each; what does not tell is left out.
 pub(crate) fn versions() -> Vec<(&'static str, String)> {
-    [("axum", axum()), ("nginx", nginx()), ("nchan", nchan())]
+    [("Rill", rill()), ("axum", axum()), ("nginx", nginx()), ("nchan", nchan())]
         .into_iter()
         .filter_map(|(name, version)| Some((name, version?)))
         .collect()
+}
+
+/// The workspace has one version.
+fn rill() -> Option<String> {
+    Some(env!("CARGO_PKG_VERSION").to_owned())
 }
 
 fn axum() -> Option<String> {
@@ -21,7 +26,7 @@ fn axum() -> Option<String> {
 }
 
 /// From `nginx version: nginx/1.22.1`.
-pub(crate) fn nginx() -> Option<String> {
+fn nginx() -> Option<String> {
     let told = output(NGINX, &["-v"])?.stderr;
     let told = String::from_utf8_lossy(&told).into_owned();
     told.trim().rsplit('/').next().map(str::to_owned)
@@ -48,7 +53,7 @@ mod tests {
         let versions = versions();
         assert_eq!(
             versions.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            ["axum", "nginx", "nchan"]
+            ["Rill", "axum", "nginx", "nchan"]
         );
         for (name, version) in versions {
             assert!(

@@ -4,11 +4,15 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -64,11 +68,12 @@ impl Drop for Server {
 }
 
 /// A listener that gives every connection to `answer`.
-fn listen(answer: fn(TcpStream)) -> String {
+fn listen(answer: impl Fn(TcpStream) + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for socket in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
             thread::spawn(move || answer(socket));
         }
     });
@@ -124,28 +129,119 @@ fn a_page_shows_the_run_and_no_secrets() {
     }
 }
 
-#[test]
-fn an_interrupt_prints_the_summary_so_far() {
-    let server = Server::start("send-loop");
-    let arguments = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --json";
-    let mut command = loadtest(&format!("{arguments} {}", server.flags("send-loop")));
-    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+/// The debug build of the server.
+fn rill() -> PathBuf {
+    let rill = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("rill");
+    assert!(rill.is_file(), "{} is not there: cargo build -p rill", rill.display());
+    rill
+}
+
+/// Starts it in a process group of its own, and waits until it measures.
+fn begin(command: &mut Command) -> Child {
+    let command = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
     let errors = BufReader::new(process.stderr.take().unwrap());
     errors.lines().map_while(Result::ok).find(|line| line.contains("are open")).unwrap();
     // A little is measured by then.
     thread::sleep(Duration::from_millis(400));
-    kill(Pid::from_raw(process.id() as i32), Signal::SIGINT).unwrap();
+    process
+}
+
+fn pid(process: &Child) -> Pid {
+    Pid::from_raw(process.id() as i32)
+}
+
+const LONG_FLOOD: &str = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --json";
+
+/// An interrupted flood has a report without losses.
+fn ends_interrupted(process: Child) {
     let output = process.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["cut_short"], &report["lost"]), (&"interrupted".into(), &0.into()));
+    assert_eq!(report["streams_ended_by_server"], 0, "{report}");
     assert!(report["deliveries"].as_u64().unwrap() >= 100, "{report}");
+}
+
+#[test]
+fn an_interrupt_prints_the_summary_so_far() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let server = Server::start("send-loop");
+        let flags = server.flags("send-loop");
+        let process = begin(&mut loadtest(&format!("{LONG_FLOOD} {flags}")));
+        kill(pid(&process), signal).unwrap();
+        ends_interrupted(process);
+    }
+}
+
+#[test]
+fn an_interrupt_at_the_terminal_is_not_for_the_server() {
+    let mut command = loadtest(LONG_FLOOD);
+    let process = begin(command.arg("--server").arg(rill()));
+    killpg(pid(&process), Signal::SIGINT).unwrap();
+    ends_interrupted(process);
+}
+
+#[test]
+fn nohup_outlives_the_terminal() {
+    let server = Server::start("send-loop");
+    let arguments = "flood --streams 10 --rate 100 --seconds 1 --loop-seconds 0";
+    let mut command = Command::new("nohup");
+    command.arg(env!("CARGO_BIN_EXE_loadtest")).args(arguments.split_whitespace());
+    let process = begin(command.args(server.flags("send-loop").split_whitespace()));
+    kill(pid(&process), Signal::SIGHUP).unwrap();
+    assert_eq!(process.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_second_interrupt_ends_everything_at_once() {
+    let (stalled, stalls) = channel();
+    let url = listen(move |socket| open_streams_only(socket, || stalled.send(()).unwrap()));
+    let directory = tempfile::tempdir().unwrap();
+    let (script, number) = (directory.path().join("server"), directory.path().join("pid"));
+    let text = format!(
+        "#!/bin/sh\necho $$ > {}\necho listening on {url}\nexec sleep 600\n",
+        number.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut command = loadtest("fanout --streams 2 --quiet --server");
+    let command = command.arg(&script).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = command.spawn().unwrap();
+    stalls.recv_timeout(Duration::from_secs(30)).expect("a publish");
+
+    let interrupted = Instant::now();
+    // Of two that are the same, one may get lost in the other.
+    kill(pid(&process), Signal::SIGINT).unwrap();
+    kill(pid(&process), Signal::SIGTERM).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(interrupted.elapsed() < Duration::from_secs(3), "{:?}", interrupted.elapsed());
+    let server = fs::read_to_string(number).unwrap();
+    let line = format!("/proc/{}/cmdline", server.trim());
+    while fs::read(&line).is_ok_and(|line| !line.is_empty()) {
+        assert!(interrupted.elapsed() < Duration::from_secs(30), "the server is left");
+        thread::yield_now();
+    }
+}
+
+/// Says `connected` to each stream, and only tells `stalled` of a publish.
+fn open_streams_only(mut socket: TcpStream, stalled: impl Fn()) {
+    let mut buffer = [0; 4096];
+    let length = socket.read(&mut buffer).unwrap_or(0);
+    if buffer[..length].starts_with(b"POST") {
+        stalled();
+    } else if length > 0 {
+        let connected = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
+                         event: connected\ndata: {}\n\n";
+        socket.write_all(connected.as_bytes()).unwrap();
+    }
+    hold(socket);
 }
 
 #[test]
 fn the_time_limit_ends_a_run_in_the_same_way() {
     let server = Server::start("send-loop");
-    let arguments = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --time-limit 0.7";
+    let arguments = "flood --streams 10 --rate 100 --seconds 600 --loop-seconds 0 --time-limit 3";
     let (status, out, _) = run(&format!("{arguments} {}", server.flags("send-loop")));
     assert_eq!(status.code(), Some(2));
     assert!(out.contains("cut_short") && out.contains("--time-limit"), "{out}");
@@ -208,6 +304,7 @@ fn hold(mut socket: TcpStream) -> Duration {
 fn wrong_arguments_are_explained() {
     for (arguments, hint) in [
         ("flood --rate 0", "not above 0"),
+        ("flood --rate 2e9", "up to 1000000000"),
         ("flood --streams many", "not a whole number"),
         ("flood --header nonsense", "not 'Name: value'"),
         ("idle --url http://10.0.0.1:80", "not a loopback address"),

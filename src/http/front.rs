@@ -1,6 +1,8 @@
 //! Listeners and the connections that came through them, up to their common end.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -20,21 +22,39 @@ pub struct Front {
     acceptor: Option<Acceptor>,
     /// Every connection holds a receiver until its last answer is out.
     end: watch::Sender<bool>,
+    /// Every connection looks at it before it takes something new.
+    refusing: Arc<AtomicBool>,
+}
+
+/// What a connection hears from its front.
+#[derive(Clone)]
+pub(super) struct Orders {
+    /// Turns true when it shall end with its current answer.
+    pub(super) end: watch::Receiver<bool>,
+    /// Whether new streams and events are refused.
+    pub(super) refusing: Arc<AtomicBool>,
 }
 
 impl Front {
-    /// Gives each connection to `greet`, with the receiver that tells when it shall end with its
-    /// current answer.
+    /// Gives each connection to `greet`.
     pub(super) fn open(
         listeners: Vec<Listener>,
-        greet: impl Fn(Newcomer, watch::Receiver<bool>) + Send + 'static,
+        greet: impl Fn(Newcomer, Orders) + Send + 'static,
     ) -> io::Result<Front> {
         let (end, ended) = watch::channel(false);
+        let refusing = Arc::new(AtomicBool::new(false));
         if listeners.is_empty() {
-            return Ok(Front { acceptor: None, end });
+            return Ok(Front { acceptor: None, end, refusing });
         }
-        let greet = move |newcomer| greet(newcomer, ended.clone());
-        Ok(Front { acceptor: Some(Acceptor::start(listeners, greet)?), end })
+        let orders = Orders { end: ended, refusing: Arc::clone(&refusing) };
+        let greet = move |newcomer| greet(newcomer, orders.clone());
+        Ok(Front { acceptor: Some(Acceptor::start(listeners, greet)?), end, refusing })
+    }
+
+    /// Refuses new streams and events, as the drain does, while another front is handed over. What
+    /// was asked before is carried out.
+    pub fn refuse(&self) {
+        self.refusing.store(true, Ordering::Relaxed);
     }
 
     /// Leaves the listeners to the next process, before this one drains. Nobody is refused: whoever

@@ -36,7 +36,8 @@ const TURN: usize = 256;
 pub enum Address {
     /// An address and a port; port 0 is any free one.
     Tcp(SocketAddr),
-    /// The path of a unix socket; an abstract one is written with an `@`.
+    /// The path of a unix socket. An inherited one that is abstract is shown with an `@` before its
+    /// name; to bind, `@` is a character of a path as any other.
     Unix(PathBuf),
 }
 

@@ -20,6 +20,7 @@ mod stream;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +29,6 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 
 use crate::event::Payload;
 use crate::hub::{Hub, Refused};
@@ -36,6 +36,7 @@ use crate::hub::{Hub, Refused};
 use body::Bodies;
 use drive::{Handoff, HeadRefusal, Outcome, Serve, Timeouts, drive};
 pub use front::Front;
+use front::Orders;
 use listen::{Listener, Newcomer};
 use problem::Problem;
 use query::Query;
@@ -88,14 +89,15 @@ impl Server {
     /// Takes connections and drives each in a task of the runtime that this is called on.
     pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) -> io::Result<Front> {
         let (server, runtime) = (Arc::clone(self), Handle::current());
-        Front::open(listeners, move |newcomer, end| {
-            runtime.spawn(Arc::clone(&server).connection(newcomer, end));
+        Front::open(listeners, move |newcomer, orders| {
+            runtime.spawn(Arc::clone(&server).connection(newcomer, orders));
         })
     }
 
-    async fn connection(self: Arc<Self>, newcomer: Newcomer, end: watch::Receiver<bool>) {
+    async fn connection(self: Arc<Self>, newcomer: Newcomer, orders: Orders) {
         let Settings { head_timeout: head, keep_alive, .. } = self.settings;
-        let visitor = Visitor { server: &self, address: newcomer.address() };
+        let Orders { end, refusing } = orders;
+        let visitor = Visitor { server: &self, address: newcomer.address(), refusing: &refusing };
         let socket = match newcomer.into_socket() {
             Ok(socket) => socket,
             Err(error) => return tracing::error!(%error, "a connection cannot be driven"),
@@ -116,6 +118,8 @@ impl Server {
 struct Visitor<'a> {
     server: &'a Server,
     address: Option<IpAddr>,
+    /// Whether its front refuses what is new, before the hub does.
+    refusing: &'a AtomicBool,
 }
 
 impl Serve for Visitor<'_> {
@@ -163,11 +167,14 @@ impl Visitor<'_> {
         let Server { hub, .. } = self.server;
         Ok(Reply::Answer(match endpoint {
             Endpoint::Stream(stream) => return self.stream(stream, verb, &request, &query).await,
-            Endpoint::Publish(publish) => self.server.publish(publish, request, &query).await?,
+            Endpoint::Publish(publish) => {
+                let asked = self.server.asked(publish, request, &query).await?;
+                self.takes_more()?;
+                self.server.publish(asked).await?
+            }
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
             Endpoint::Health => word("alive"),
-            Endpoint::Ready if hub.is_draining() => return Err(Refused::Draining.into()),
-            Endpoint::Ready => word("ready"),
+            Endpoint::Ready => self.takes_more().map(|()| word("ready"))?,
         }))
     }
 
@@ -181,17 +188,26 @@ impl Visitor<'_> {
         let Settings { auth, retry_streams, .. } = &self.server.settings;
         let wanted = Wanted::read(stream, auth, request.headers(), query, self.address)?;
         if verb == Verb::Head {
-            return match self.server.hub.is_draining() {
-                true => Err(Refused::Draining.into()),
-                false => Ok(Reply::Head(stream::head_only(request.version()))),
-            };
+            return self.takes_more().map(|()| Reply::Head(stream::head_only(request.version())));
         }
-        match self.server.admit(wanted, request.version()).await {
+        let admitted = match self.takes_more() {
+            Ok(()) => self.server.admit(wanted, request.version()).await,
+            Err(refusal) => Err(refusal),
+        };
+        match admitted {
             Ok(departure) => Ok(Reply::Stream(Box::new(departure))),
             Err(problem) if problem.passes() && *retry_streams => {
                 Ok(Reply::Answer(stream::come_back()))
             }
             Err(problem) => Err(problem),
+        }
+    }
+
+    /// Refuses what is new once the server ends.
+    fn takes_more(&self) -> Result<(), Problem> {
+        match self.refusing.load(Ordering::Relaxed) || self.server.hub.is_draining() {
+            true => Err(Refused::Draining.into()),
+            false => Ok(()),
         }
     }
 }

@@ -18,14 +18,20 @@ use crate::log::Once;
 /// The longest `Idempotency-Key`, in bytes.
 const MOST_KEY: usize = 128;
 
+/// What a publisher may have, and has not got yet.
+pub(super) struct Asked {
+    draft: Draft,
+    once: Option<Once>,
+}
+
 impl Server {
-    /// Checks a request and publishes its event.
-    pub(super) async fn publish(
+    /// Reads and checks a request.
+    pub(super) async fn asked(
         &self,
         endpoint: Publish,
         request: Request<Incoming>,
         query: &Query,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Asked, Problem> {
         let caller = auth::identify(&self.settings.auth, request.headers(), query)?
             .ok_or_else(|| Problem::unauthorized(false))?;
         // The head goes with the request.
@@ -39,13 +45,19 @@ impl Server {
             Publish::ChatTyping => None,
             kept => once(&keys, &caller.user, kept.path(), &body.bytes)?,
         };
-        let Draft { event, ephemeral } = match endpoint {
+        let draft = match endpoint {
             Publish::Notification => api::notifications::send(&fields, &caller)?,
             Publish::RealtimeUpdate => api::realtime::update(&fields, &caller)?,
             Publish::ChatMessage => api::chat::send(&fields, &caller)?,
             Publish::ChatTyping => api::chat::typing(&fields, &caller)?,
             Publish::Maintenance => api::system::maintenance(&fields, &caller)?,
         };
+        Ok(Asked { draft, once })
+    }
+
+    /// Publishes the event.
+    pub(super) async fn publish(&self, asked: Asked) -> Result<Answer, Problem> {
+        let Asked { draft: Draft { event, ephemeral }, once } = asked;
         let topics = event.topics.clone();
         let cursor = match ephemeral {
             true => {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table,
-    TableDefinition, WriteTransaction,
+    TableDefinition, TableError, WriteTransaction,
 };
 
-use super::by_topic::{self, BY_TOPIC};
+use super::by_topic::{self, POSITIONS_BY_TOPIC};
 use super::record::{self, Tally};
 use super::trim::Cut;
 use super::writer::{Answered, Pending, Start, Store, StoreError, Trimmed};
@@ -23,8 +23,6 @@ use crate::cursor::{Epoch, Position};
 
 /// Position to record.
 pub(super) const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
-/// Topic and position of each event, so that what concerns a stream is found without looking at what
-/// does not.
 /// Numbers about the log itself.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 /// Digest of an idempotency key to the position of its event and the digest of its body.
@@ -33,6 +31,11 @@ pub(super) const ONCE: TableDefinition<&[u8; 32], (u64, &[u8; 32])> = TableDefin
 pub(super) const ONCE_BY_AGE: TableDefinition<(u64, &[u8; 32]), ()> =
     TableDefinition::new("once_by_age");
 
+/// What the tables hold and how. Another one is refused, not read as if it were this one.
+pub(super) const CURRENT_FORMAT: u64 = 1;
+
+/// The number of the format.
+pub(super) const FORMAT: &str = "format";
 const EPOCH: &str = "epoch";
 /// Everything after this position is kept; what was trimmed, and where the log began.
 pub(super) const FLOOR: &str = "floor";
@@ -68,6 +71,13 @@ impl Embedded {
         let database = builder().create(&path).map_err(|error| in_database(error.into()))?;
         // Until the directory is on the disk too, the file may be lost with the power.
         File::open(directory).and_then(|files| files.sync_all()).map_err(in_directory)?;
+        match format_of(&database).map_err(in_database)? {
+            None | Some(CURRENT_FORMAT) => {}
+            Some(found) => {
+                let expected = CURRENT_FORMAT;
+                return Err(OpenError::Format { directory: directory.to_owned(), found, expected });
+            }
+        }
         let (start, next) = prepare(&database).map_err(in_database)?;
         let database = RwLock::new(Some(Arc::new(database)));
         let shared = Arc::new(Embedded { path, database, _lock: lock });
@@ -94,17 +104,28 @@ fn builder() -> Builder {
     builder
 }
 
+/// The format of the log in a database; `None` when there is no log in it yet.
+fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
+    let meta = match database.begin_read()?.open_table(META) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+        meta => meta?,
+    };
+    // Logs had no number at first.
+    Ok(Some(meta.get(FORMAT)?.map_or(0, |number| number.value())))
+}
+
 /// Makes the tables of a new log, or finds where an old one ended.
 fn prepare(database: &Database) -> Result<(Start, Tally), redb::Error> {
     let transaction = database.begin_write()?;
     let found = {
         let mut meta = transaction.open_table(META)?;
         let events = transaction.open_table(EVENTS)?;
-        transaction.open_table(BY_TOPIC)?;
+        transaction.open_table(POSITIONS_BY_TOPIC)?;
         transaction.open_table(ONCE)?;
         transaction.open_table(ONCE_BY_AGE)?;
         if meta.get(EPOCH)?.is_none() {
             let began = Position::before(super::writer::now());
+            meta.insert(FORMAT, CURRENT_FORMAT)?;
             meta.insert(EPOCH, u64::from(Epoch::fresh().to_bits()))?;
             meta.insert(FLOOR, began.to_bits())?;
         }
@@ -164,7 +185,8 @@ impl Journal {
         &self.shared
     }
 
-    fn write<T>(
+    /// Writes in a transaction of its own. A failure closes the database and opens it again.
+    pub(super) fn write<T>(
         &mut self,
         durability: Durability,
         write: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
@@ -256,7 +278,7 @@ pub(super) fn remove_events(
         entries.extend(topics.into_iter().map(|topic| (topic.to_owned(), position)));
         false
     })?;
-    let mut index = transaction.open_table(BY_TOPIC)?;
+    let mut index = transaction.open_table(POSITIONS_BY_TOPIC)?;
     entries.iter().try_for_each(|(topic, position)| by_topic::remove(&mut index, topic, *position))
 }
 

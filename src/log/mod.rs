@@ -89,6 +89,19 @@ pub enum OpenError {
     /// The database in it cannot be read.
     #[error("the log in {} cannot be opened: {}", .0.display(), .1)]
     Database(PathBuf, Box<redb::Error>),
+    /// Another version wrote it, in another way.
+    #[error(
+        "the log in {} has format {found}, and this rill reads format {expected} alone",
+        directory.display()
+    )]
+    Format {
+        /// Where it is.
+        directory: PathBuf,
+        /// What it has.
+        found: u64,
+        /// What it should have.
+        expected: u64,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread of the log: {0}")]
     Thread(std::io::Error),

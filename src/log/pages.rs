@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable};
 
-use super::by_topic::{self, BY_TOPIC};
+use super::by_topic::{self, POSITIONS_BY_TOPIC};
 use super::embedded::{EVENTS, Embedded, FLOOR, Journal, META, corrupt};
 use super::record;
 use super::writer::Start;
@@ -136,7 +136,7 @@ fn positions(
     if range.is_empty() {
         return Ok(found);
     }
-    let index = transaction.open_table(BY_TOPIC)?;
+    let index = transaction.open_table(POSITIONS_BY_TOPIC)?;
     for topic in topics {
         // What is among the first of all is among the first of its topic.
         if from_the_end {

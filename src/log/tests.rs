@@ -1,5 +1,6 @@
 //! The log, as publishers and readers see it.
 
+mod fault;
 mod gate;
 mod kit;
 mod once;

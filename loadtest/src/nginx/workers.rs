@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::failure::Failure;
+use crate::descendants::descendants;
 
 /// What a worker calls itself from its first connection on until it is told to go.
 const SERVING: &str = "nginx: worker process";
@@ -14,19 +14,17 @@ pub(super) struct Worker {
     title: String,
 }
 
-/// All that the master has at this moment.
-pub(super) fn of(master: i32) -> Result<Vec<Worker>, Failure> {
-    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))
-        .map_err(|source| Failure::Unmeasurable { pid: master, source })?;
-    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+/// All that the master has at this moment; none if it is gone.
+pub(super) fn of(master: i32) -> Vec<Worker> {
     // One that ends meanwhile is none.
-    Ok(pids.filter_map(|pid| Some(Worker { pid, title: title(pid)? })).collect())
+    let workers = descendants(master).into_iter();
+    workers.filter_map(|pid| Some(Worker { pid, title: title(pid)? })).collect()
 }
 
 /// Those that take new connections.
-pub(super) fn serving(master: i32) -> Result<Vec<i32>, Failure> {
-    let workers = of(master)?.into_iter();
-    Ok(workers.filter(|worker| worker.title == SERVING).map(|worker| worker.pid).collect())
+pub(super) fn serving(master: i32) -> Vec<i32> {
+    let workers = of(master).into_iter();
+    workers.filter(|worker| worker.title == SERVING).map(|worker| worker.pid).collect()
 }
 
 /// Whether a process is there and has not ended.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::charts::Chart;
 use crate::facts::Facts;
 use crate::report::Report;
+use crate::table::Table;
 
 /// The whole page.
 pub(super) fn page(report: &Report, facts: &Facts, charts: &[Chart]) -> String {
@@ -15,6 +16,7 @@ pub(super) fn page(report: &Report, facts: &Facts, charts: &[Chart]) -> String {
     let date = facts.time();
     let (command, machine) = (escaped(&facts.command), escaped(&facts.machine.to_string()));
     let (figures, charts) = (figures(report), drawings(charts));
+    let tables: String = report.tables().iter().map(table).collect();
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -42,7 +44,7 @@ pub(super) fn page(report: &Report, facts: &Facts, charts: &[Chart]) -> String {
 <table>
 {figures}</table>
 </div>
-</section>
+{tables}</section>
 <section class="charts">
 {charts}</section>
 </main>
@@ -62,6 +64,20 @@ fn figures(report: &Report) -> String {
             writeln!(rows, "<tr><th scope=\"row\">{name}</th><td>{value}</td><td>{unit}</td></tr>");
     }
     rows
+}
+
+fn table(table: &Table) -> String {
+    let (heads, rows) = table.shown();
+    let row = |cells: &[String], tag: &str| {
+        let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let rows: String = rows.iter().map(|cells| row(cells, "td")).collect();
+    format!(
+        "<h3>{}</h3>\n<div class=\"columns\"><table>\n{}{rows}</table></div>\n",
+        escaped(table.title()),
+        row(&heads, "th"),
+    )
 }
 
 fn drawings(charts: &[Chart]) -> String {

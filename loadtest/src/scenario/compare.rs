@@ -11,24 +11,28 @@ use super::fanout::{Round, Shape};
 use super::flood::{self, Saturated};
 use crate::cli::{count, positive};
 use crate::document;
-use crate::facts::Facts;
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_early};
 use crate::ledger::Tally;
 use crate::report::{Histogram, Report, median};
 use crate::run::Run;
 use crate::subject::{Kind, Subject};
-use crate::table::{Table, cell};
-use crate::versions::versions;
+use crate::table::{Cell, Table};
 
-/// The send loop sends events as large as Rill's when a broadcast has the message that is measured.
-const FRAME_BYTES: usize = 268;
+/// What an event of Rill's takes on the wire here; the send loop's is as large.
+const FRAME_BYTES: usize = 211;
 
 /// How long streams are open before their memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// How many broadcasts a round has, for all streams together: more of them tell nothing new.
-const DELIVERIES_OF_ROUND: usize = 400_000;
-const FEWEST_BROADCASTS: usize = 60;
+const DELIVERIES_OF_ROUND: usize = 500_000;
+const BROADCASTS_OF_ROUND: std::ops::RangeInclusive<usize> = 100..=500;
+
+/// A percentile needs so many times what lies beyond it.
+const SAMPLES_BEYOND: f64 = 1.0;
+
+/// Rounds at full speed have numberings of their own.
+const FULL_SPEED: u32 = 100;
 
 /// Where the table goes in a document.
 const MARK: &str = "compare";
@@ -39,7 +43,7 @@ pub(crate) struct Options {
     /// Numbers of streams
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000], value_parser = count)]
     streams: Vec<usize>,
-    /// Who takes part; a server at --url, asked by --dialect, comes besides
+    /// Who takes part, separated by commas; a server at --url, asked by --dialect, comes besides
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Contender::ALL)]
     servers: Vec<Contender>,
     /// Rounds; the servers take turns, and medians are given
@@ -101,10 +105,12 @@ impl Contender {
 /// One server and what it has shown so far.
 struct Entrant {
     name: String,
+    /// None for the server at --url.
+    contender: Option<Contender>,
     subject: Subject,
     per_stream: Option<f64>,
     rounds: Vec<Round>,
-    saturated: Option<Saturated>,
+    saturated: Vec<Saturated>,
 }
 
 /// Measures it.
@@ -117,90 +123,93 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         if run.stop.over() {
             break;
         }
-        let mut entrants = options.line_up(streams, run)?;
-        options.broadcast(streams, &mut entrants, run)?;
-        options.saturate(streams, &mut entrants, run)?;
+        let mut entrants = Vec::new();
+        let measured = options.measure(streams, &mut entrants, run);
+        let whole = unless_early(measured)?.is_some();
         report.table(table(streams, &entrants));
+        if !whole {
+            break;
+        }
         for entrant in entrants {
             report.require(!entrant.faulty());
         }
     }
     if let Some(path) = options.document.as_ref().filter(|_| !run.stop.over()) {
-        document::insert(path, MARK, &options.document(&report))?;
+        document::insert(path, MARK, &run.facts.document(&report))?;
     }
     Ok(report)
 }
 
 impl Options {
-    /// Starts the servers one after the other, each measured for its memory while it is fresh.
-    fn line_up(&self, streams: usize, run: &Run) -> Result<Vec<Entrant>, Failure> {
-        let mut entrants = Vec::new();
-        for contender in &self.servers {
-            let subject = contender.start(streams, run)?;
-            entrants.push(Entrant::new(contender.name().into(), subject, streams, run)?);
-        }
-        if let Some(endpoint) = run.common.attached() {
-            let subject = Subject::attach(endpoint.clone(), run)?;
-            entrants.push(Entrant::new(endpoint.to_string(), subject, streams, run)?);
-        }
-        Ok(entrants)
-    }
-
-    fn broadcast(
+    fn measure(
         &self,
         streams: usize,
-        entrants: &mut [Entrant],
+        entrants: &mut Vec<Entrant>,
         run: &Run,
     ) -> Result<(), Failure> {
-        let broadcasts = (DELIVERIES_OF_ROUND / streams).max(FEWEST_BROADCASTS);
-        let shape = Shape { streams, broadcasts, warm_up: 10 };
+        self.line_up(streams, entrants, run)?;
         for number in 0..self.rounds as u32 {
             for entrant in entrants.iter_mut() {
-                if run.stop.over() {
-                    return Ok(());
-                }
-                run.monitor.phase(format!("{streams} streams, round {number}: {}", entrant.name));
-                entrant.rounds.push(shape.round(number, &entrant.subject, run)?);
+                run.stop.check()?;
+                self.round(number, streams, entrant, run)?;
             }
         }
         Ok(())
     }
 
-    fn saturate(&self, streams: usize, entrants: &mut [Entrant], run: &Run) -> Result<(), Failure> {
-        let duration = Duration::from_secs_f64(self.seconds);
-        for entrant in entrants.iter_mut().filter(|_| !run.stop.over()) {
-            run.monitor.phase(format!("{streams} streams, at full speed: {}", entrant.name));
-            let subject = &entrant.subject;
-            entrant.saturated = Some(flood::saturate(subject, streams, duration, 100, run)?);
+    /// Starts the servers one after the other, each measured for its memory while it is fresh.
+    fn line_up(
+        &self,
+        streams: usize,
+        entrants: &mut Vec<Entrant>,
+        run: &Run,
+    ) -> Result<(), Failure> {
+        for contender in &self.servers {
+            let subject = contender.start(streams, run)?;
+            let (name, of) = (contender.name().into(), Some(*contender));
+            entrants.push(Entrant::new(name, of, subject, streams, run)?);
+        }
+        if let Some(endpoint) = run.common.attached() {
+            let subject = Subject::attach(endpoint.clone(), run)?;
+            entrants.push(Entrant::new(endpoint.to_string(), None, subject, streams, run)?);
         }
         Ok(())
     }
 
-    /// The tables with all that is needed to make them anew.
-    fn document(&self, report: &Report) -> String {
-        let facts = Facts::now();
-        let versions = versions().into_iter().map(|(name, version)| format!("{name} {version}"));
-        let mut text = format!(
-            "{}; {}; {}. The client runs on the same cores. Made by\n`{}`:\n",
-            facts.date(),
-            facts.machine,
-            versions.collect::<Vec<_>>().join(", "),
-            facts.command,
-        );
-        for table in report.tables() {
-            text += &format!("\n**{}**\n\n{}", table.title(), table.markdown());
-        }
-        text
+    /// One broadcast at a time, then as many as pass.
+    fn round(
+        &self,
+        number: u32,
+        streams: usize,
+        entrant: &mut Entrant,
+        run: &Run,
+    ) -> Result<(), Failure> {
+        let (fewest, most) = BROADCASTS_OF_ROUND.into_inner();
+        let broadcasts = (DELIVERIES_OF_ROUND / streams).clamp(fewest, most);
+        let shape = Shape { streams, broadcasts, warm_up: 10 };
+        run.monitor.phase(format!("{streams} streams, round {number}: {}", entrant.name));
+        entrant.rounds.push(shape.round(number, &entrant.subject, run)?);
+        let duration = Duration::from_secs_f64(self.seconds);
+        let lane = FULL_SPEED + number;
+        entrant.saturated.push(flood::saturate(&entrant.subject, streams, duration, lane, run)?);
+        Ok(())
     }
 }
 
 impl Entrant {
-    fn new(name: String, subject: Subject, streams: usize, run: &Run) -> Result<Entrant, Failure> {
+    fn new(
+        name: String,
+        contender: Option<Contender>,
+        subject: Subject,
+        streams: usize,
+        run: &Run,
+    ) -> Result<Entrant, Failure> {
         run.monitor.phase(format!("{streams} streams, memory: {name}"));
         let shape = density::Shape { streams, pace: run.common.pace(), settle: SETTLE };
         let density = density::measure(&subject, shape, None, run)?;
         let per_stream = density.per_stream();
-        Ok(Entrant { name, subject, per_stream, rounds: Vec::new(), saturated: None })
+        let (rounds, saturated) = (Vec::new(), Vec::new());
+        Ok(Entrant { name, contender, subject, per_stream, rounds, saturated })
     }
 
     fn cpu(&self) -> Option<f64> {
@@ -214,44 +223,60 @@ impl Entrant {
         sum
     }
 
+    /// The bytes of one event on the wire.
+    fn bytes(&self) -> Option<f64> {
+        let each: Vec<f64> = self.rounds.iter().map(|round| round.bytes_per_delivery).collect();
+        (!each.is_empty()).then(|| median(each))
+    }
+
+    /// Deliveries a second.
+    fn speed(&self) -> Option<f64> {
+        let each: Vec<f64> = self.saturated.iter().map(|round| round.per_second).collect();
+        (!each.is_empty()).then(|| median(each))
+    }
+
     fn faulty(&self) -> bool {
-        let saturated = self.saturated.as_ref().map(|saturated| &saturated.tally);
+        let saturated = self.saturated.iter().map(|saturated| &saturated.tally);
         self.rounds.iter().map(|round| &round.tally).chain(saturated).any(Tally::faulty)
     }
 }
 
 fn table(streams: usize, entrants: &[Entrant]) -> Table {
     let mut table = Table::new(
-        format!("{} streams", cell(Some(streams as f64))),
+        format!("{streams} streams"),
         &[
             "server",
             "RSS of a stream, bytes",
+            "bytes of an event",
             "CPU of a delivery, µs",
-            "of Rill's",
+            "CPU to Rill's",
             "deliveries a second",
-            "of Rill's",
+            "speed to Rill's",
             "p50, ms",
             "p99, ms",
             "p99.9, ms",
         ],
     );
-    let rill = entrants.first();
-    let speed = |entrant: &Entrant| entrant.saturated.as_ref().map(|one| one.per_second);
+    let rill = entrants.iter().find(|entrant| entrant.contender == Some(Contender::Rill));
     for entrant in entrants {
         let latency = entrant.latency();
-        let ratio = |figure: Option<f64>, of: Option<f64>| {
-            figure.zip(of).map_or("–".into(), |(figure, of)| format!("{:.2} x", figure / of))
+        let to_rill = |of: fn(&Entrant) -> Option<f64>| of(entrant).zip(rill.and_then(of));
+        let ratio = |pair: Option<(f64, f64)>| Cell::ratio(pair.map(|(own, rills)| own / rills));
+        let percentile = |percent: f64| {
+            let beyond = latency.len() as f64 * (1.0 - percent / 100.0);
+            latency.millis(percent).filter(|_| beyond >= SAMPLES_BEYOND).into()
         };
         table.row(vec![
-            entrant.name.clone(),
-            cell(entrant.per_stream),
-            cell(entrant.cpu()),
-            ratio(entrant.cpu(), rill.and_then(Entrant::cpu)),
-            cell(speed(entrant)),
-            ratio(speed(entrant), rill.and_then(speed)),
-            cell(latency.millis(50.0)),
-            cell(latency.millis(99.0)),
-            cell(latency.millis(99.9)),
+            Cell::text(&entrant.name),
+            entrant.per_stream.into(),
+            entrant.bytes().into(),
+            entrant.cpu().into(),
+            ratio(to_rill(Entrant::cpu)),
+            entrant.speed().into(),
+            ratio(to_rill(Entrant::speed)),
+            percentile(50.0),
+            percentile(99.0),
+            percentile(99.9),
         ]);
     }
     table

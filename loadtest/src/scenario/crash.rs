@@ -102,7 +102,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         return Err(Failure::Usage("crash kills its server, so that it has to start it"));
     }
     let (common, stop) = (&run.common, &run.stop);
-    let dialect = Arc::new(Dialect::load(&common.dialect)?);
+    let dialect = Arc::new(Dialect::load(&common.dialect())?);
     let directory = Directory::of(common, common.over_unix())?;
     let mut server = Server::new(common, &directory, 16)?;
     if options.rounds * options.answers * 2 > REPLAY_LIMIT {
@@ -114,7 +114,11 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let mut round = 0;
     loop {
         let began = clock::now();
-        let (mut child, endpoint) = server.start(stop)?;
+        let started = server.start(stop);
+        if round > 0 && stop.over() {
+            return Ok(report(round, options.publishers, &history, &restarts));
+        }
+        let (mut child, endpoint) = started?;
         if round > 0 {
             restarts.record(clock::now() - began);
         }

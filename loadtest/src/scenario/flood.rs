@@ -11,7 +11,7 @@ use super::beside;
 use super::fanout::plain_loop;
 use crate::cli::{count, positive, seconds};
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_early};
 use crate::fleet::{Fleet, Plan};
 use crate::gauge::{Gauge, Peak};
 use crate::ledger::Tally;
@@ -80,26 +80,31 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let subject = Subject::obtain(run, options.streams)?;
     let mut peak = Peak::of(subject.gauge);
     if let Some(limit) = options.highest {
-        return options.search(limit, &subject, &mut peak, run);
+        return options.search(limit, &subject, run);
     }
     let (mut served, mut looped, mut plain) = (Vec::new(), Vec::new(), None);
     for number in 0..options.rounds as u32 {
-        if run.stop.over() && number > 0 {
+        let mut turns = || {
+            let round = options.flood(number, options.rate, &subject, &mut peak, run)?;
+            let bytes = round.bytes_per_delivery.round() as usize;
+            served.push(round);
+            if options.loop_seconds > 0.0 && !run.stop.over() {
+                let plain = match &mut plain {
+                    Some(plain) => plain,
+                    none => none.insert(plain_loop(&subject, bytes, options.streams, run)?),
+                };
+                let seconds = Duration::from_secs_f64(options.loop_seconds);
+                looped.push(saturate(plain, options.streams, seconds, number, run)?);
+            }
+            Ok(())
+        };
+        if let Err(failure) = turns() {
+            if served.is_empty() {
+                return Err(failure);
+            }
+            unless_early::<()>(Err(failure))?;
             break;
         }
-        let round = options.flood(number, options.rate, &subject, &mut peak, run)?;
-        if options.loop_seconds > 0.0 && !run.stop.over() {
-            let plain = match &mut plain {
-                Some(plain) => plain,
-                none => {
-                    let bytes = round.bytes_per_delivery.round() as usize;
-                    none.insert(plain_loop(&subject, bytes, options.streams, run)?)
-                }
-            };
-            let seconds = Duration::from_secs_f64(options.loop_seconds);
-            looped.push(saturate(plain, options.streams, seconds, number, run)?);
-        }
-        served.push(round);
     }
     Ok(options.report(served, looped, &peak))
 }
@@ -124,14 +129,20 @@ pub(crate) fn saturate(
     beside(&subject.target, WINDOW, &mut script, &AtomicU64::new(0), run, || Ok(()))?;
     let published = script.results.published;
     fleet.board.wait_deliveries(published.deliveries(streams), run.common.patience(), || ());
-    let cpu = cpu.zip(subject.cpu()?).map(|(before, after)| (after - before).as_secs_f64());
+    let cpu = cpu.zip(subject.cpu()?);
+    let cpu = cpu.map(|(before, after)| after.saturating_sub(before).as_secs_f64());
     let tally = fleet.finish(published)?;
-    let seconds = (tally.last_arrival().unwrap_or(start + 1) - start) as f64 / 1e9;
+    let seconds = seconds_until_last(&tally, start);
     Ok(Saturated {
         per_second: tally.deliveries as f64 / seconds,
         cores: cpu.map(|cpu| cpu / seconds),
         tally,
     })
+}
+
+/// From the first sending to the last arrival.
+fn seconds_until_last(tally: &Tally, start: u64) -> f64 {
+    tally.last_arrival().unwrap_or(start).saturating_sub(start).max(1) as f64 / 1e9
 }
 
 impl Options {
@@ -162,47 +173,45 @@ impl Options {
         let results = script.results;
         let due = results.published.deliveries(self.streams);
         fleet.board.wait_deliveries(due, run.common.patience(), || peak.look());
-        let server_cpu = server_before.zip(subject.cpu()?).map(|(before, after)| after - before);
-        let client_cpu = (Gauge::own().cpu()? - client_before).as_secs_f64();
+        let server_cpu = server_before.zip(subject.cpu()?);
+        let client_cpu = Gauge::own().cpu()?.saturating_sub(client_before).as_secs_f64();
         let bytes = fleet.board.bytes() - bytes;
 
         let tally = fleet.finish(results.published.clone())?;
-        let end = tally.last_arrival().unwrap_or(start + 1);
         Ok(Flooded {
             results,
-            seconds: end.saturating_sub(start).max(1) as f64 / 1e9,
+            seconds: seconds_until_last(&tally, start),
             latency: tally.to_last_receiver(self.streams, 0),
             bytes_per_delivery: bytes as f64 / tally.deliveries.max(1) as f64,
             tally,
-            server_cpu: server_cpu.map(|cpu| cpu.as_secs_f64()),
+            server_cpu: server_cpu
+                .map(|(before, after)| after.saturating_sub(before).as_secs_f64()),
             client_cpu,
         })
     }
 
     /// Doubles the rate until a round fails, and closes in on the border then.
-    fn search(
-        &self,
-        limit: f64,
-        subject: &Subject,
-        peak: &mut Peak,
-        run: &Run,
-    ) -> Result<Report, Failure> {
-        let (mut good, mut bad): (Option<(f64, Flooded)>, Option<f64>) = (None, None);
+    fn search(&self, limit: f64, subject: &Subject, run: &Run) -> Result<Report, Failure> {
+        let (mut good, mut bad): (Option<(f64, Flooded, Peak)>, Option<f64>) = (None, None);
         let (mut rate, mut rounds) = (self.rate, 0);
-        while !run.stop.over() && rate >= 1.0 {
-            let round = self.flood(rounds, rate, subject, peak, run)?;
+        while rate >= 1.0 {
+            let mut peak = Peak::of(subject.gauge);
+            let round = unless_early(self.flood(rounds, rate, subject, &mut peak, run))?;
+            // A round that was cut short has shown nothing.
+            let Some(round) = round.filter(|_| !run.stop.over()) else { break };
             rounds += 1;
             let held = round.holds(limit);
-            eprintln!("{rate:.0} broadcasts a second: {}", if held { "held" } else { "not held" });
+            let word = if held { "held" } else { "not held" };
+            run.monitor.phase(format!("{rate:.0} broadcasts a second: {word}"));
             if held {
-                good = Some((rate, round))
+                good = Some((rate, round, peak))
             } else {
                 bad = Some(rate)
             }
             rate = match (&good, bad) {
-                (Some((good, _)), None) => good * 2.0,
+                (Some((good, ..)), None) => good * 2.0,
                 (None, Some(bad)) => bad / 2.0,
-                (Some((good, _)), Some(bad)) if bad / good > 1.0 + EXACT => (good * bad).sqrt(),
+                (Some((good, ..)), Some(bad)) if bad / good > 1.0 + EXACT => (good * bad).sqrt(),
                 _ => break,
             };
         }
@@ -212,7 +221,7 @@ impl Options {
         report.figure("p99_limit", limit, "ms");
         report.figure("rates_tried", rounds, "");
         report.require(good.is_some());
-        if let Some((rate, round)) = good {
+        if let Some((rate, round, peak)) = good {
             report.figure("highest_rate", rate, "/s");
             report.figure("deliveries_per_second", round.per_second(), "/s");
             report.measured("rss_max", peak.bytes(), "bytes");

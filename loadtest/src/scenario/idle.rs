@@ -38,7 +38,8 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     run.stop.sleep(Duration::from_secs_f64(options.seconds));
     let (cpu_after, beats_after) = (subject.cpu()?, fleet.board.heartbeats());
     let seconds = began.elapsed().as_secs_f64();
-    let used = cpu_before.zip(cpu_after).map(|(before, after)| (after - before).as_secs_f64());
+    let used =
+        cpu_before.zip(cpu_after).map(|(before, after)| after.saturating_sub(before).as_secs_f64());
     let live = fleet.board.live();
     let tally = fleet.finish(Published::default())?;
 

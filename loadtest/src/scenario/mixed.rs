@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::weather::Weather;
-use crate::cli::{count, positive, seconds, share};
+use crate::cli::{count, positive, rate_or_none, seconds, share};
 use crate::diet::Slow;
 use crate::failure::Failure;
 use crate::report::Report;
@@ -42,7 +42,7 @@ pub(super) struct Day {
     #[arg(long, default_value_t = 0.02, value_parser = share)]
     broadcast_share: f64,
     /// Streams a second that leave and come back
-    #[arg(long, default_value_t = 50.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 50.0, value_parser = rate_or_none)]
     churn: f64,
     /// The share of streams that is slow
     #[arg(long, default_value_t = 0.02, value_parser = share)]

@@ -46,7 +46,8 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         run.stop.sleep(Duration::from_secs_f64(options.warm_up));
         let before = subject.cpu()?;
         run.stop.sleep(Duration::from_secs_f64(options.seconds));
-        Ok(before.zip(subject.cpu()?).map(|(before, after)| (after - before).as_secs_f64()))
+        let used = before.zip(subject.cpu()?);
+        Ok(used.map(|(before, after)| after.saturating_sub(before).as_secs_f64()))
     })?;
     let seconds = clock::now().min(until).saturating_sub(from) as f64 / 1e9;
     let results = script.results;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::beside;
 use crate::cli::{count, positive, share};
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_early};
 use crate::fleet::{Fleet, Plan};
 use crate::nginx::{Nginx, Profile};
 use crate::report::Report;
@@ -58,22 +58,23 @@ pub(crate) struct Options {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    if run.common.attached().is_some() {
+        return Err(Failure::Usage("restart puts an nginx of its own before a server of its own"));
+    }
     let subject = Subject::start(Kind::Rill, true, options.streams, run)?;
     let nginx = Nginx::start(options.profile, None, &subject.target.publishers, &run.stop)?;
     let mut subject = subject.behind(nginx, run)?;
-    let plan = Plan::new(options.streams, 0..options.publishers as u32);
+    let publishers = options.publishers.min(options.streams);
+    let plan = Plan::new(options.streams, 0..publishers as u32);
     let plan = Plan { comes_back: true, ..plan };
     let target = subject.target.clone();
     let fleet = Fleet::open_all(&target, &plan, run)?;
 
     let until = Arc::new(AtomicU64::new(u64::MAX));
-    let mix = Mix {
-        broadcasts: options.broadcast_share,
-        users: options.streams,
-        lanes: options.publishers,
-    };
+    let mix =
+        Mix { broadcasts: options.broadcast_share, users: options.streams, lanes: publishers };
     let mut script = OpenLoop::new(options.rate, clock::now(), until.clone(), mix, 0);
-    beside(&target, options.publishers, &mut script, &until, run, || {
+    beside(&target, publishers, &mut script, &until, run, || {
         options.disturb(&mut subject, run)?;
         until.store(clock::now(), std::sync::atomic::Ordering::Relaxed);
         Ok(())
@@ -106,9 +107,12 @@ impl Options {
                 return Ok(());
             }
             let Some(nginx) = subject.nginx() else { return Ok(()) };
-            match self.fault {
-                Fault::Reload => nginx.reload(&run.stop)?,
-                Fault::Restart => nginx.restart(&run.stop)?,
+            let done = match self.fault {
+                Fault::Reload => nginx.reload(&run.stop),
+                Fault::Restart => nginx.restart(&run.stop),
+            };
+            if unless_early(done)?.is_none() {
+                return Ok(());
             }
         }
         run.stop.sleep(pause);

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::beside;
 use crate::cli::{count, positive, seconds, share};
 use crate::clock;
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_early};
 use crate::fleet::{Fleet, Plan};
 use crate::gauge::{ListenQueues, Peak};
 use crate::ledger::Tally;
@@ -71,20 +71,18 @@ struct Weathered {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
+    let publishers = options.publishers.min(options.streams);
     let subject = Subject::obtain(run, options.streams)?;
-    let lanes = 0..options.publishers as u32;
+    let lanes = 0..publishers as u32;
     let fleet = Fleet::open_all(&subject.target, &Plan::new(options.streams, lanes), run)?;
 
     let until = Arc::new(AtomicU64::new(u64::MAX));
-    let mix = Mix {
-        broadcasts: options.broadcast_share,
-        users: options.streams,
-        lanes: options.publishers,
-    };
+    let mix =
+        Mix { broadcasts: options.broadcast_share, users: options.streams, lanes: publishers };
     let mut script = OpenLoop::new(options.rate, clock::now(), until.clone(), mix, 0);
     let mut peak = Peak::of(subject.gauge);
     let (queues, retries) = (ListenQueues::now(), fleet.board.retries());
-    let waves = beside(&subject.target, options.publishers, &mut script, &until, run, || {
+    let waves = beside(&subject.target, publishers, &mut script, &until, run, || {
         let waves = options.cut_all(&fleet, &mut peak, run)?;
         until.store(clock::now(), Ordering::Relaxed);
         Ok(waves)
@@ -110,7 +108,9 @@ impl Options {
             if run.stop.over() {
                 break;
             }
-            fleet.storm(self.cut == Cut::Reset, pace, run)?;
+            if unless_early(fleet.storm(self.cut == Cut::Reset, pace, run))?.is_none() {
+                break;
+            }
             peak.look();
             waves.push(fleet.board.wave());
         }

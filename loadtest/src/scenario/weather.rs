@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::beside;
 use crate::clock;
 use crate::diet::Slow;
-use crate::failure::Failure;
+use crate::failure::{Failure, unless_early};
 use crate::fleet::{Fleet, Plan};
 use crate::gauge::Peak;
 use crate::ledger::Tally;
@@ -57,6 +57,8 @@ pub(super) struct Outcome {
     peak: Peak,
     cuts: u32,
     seconds: f64,
+    /// Deliveries within them.
+    in_time: u64,
     server_cpu: Option<f64>,
     /// All streams were open in the end.
     all_live: bool,
@@ -79,33 +81,47 @@ impl Weather {
         if self.broadcast_share < 1.0 && !subject.target.knows_users() {
             return Err(Failure::Usage("this server's dialect has no events for one user"));
         }
-        let fleet = Fleet::open_all(&subject.target, &self.plan(), run)?;
+        // Each user's events go through one connection, and each connection has a user.
+        let publishers = self.publishers.min(self.streams);
+        let fleet = Fleet::open_all(&subject.target, &self.plan(publishers), run)?;
         let start = clock::now();
         let until = Arc::new(AtomicU64::new(start + clock::nanos(self.duration)));
-        let mix =
-            Mix { broadcasts: self.broadcast_share, users: self.streams, lanes: self.publishers };
+        let mix = Mix { broadcasts: self.broadcast_share, users: self.streams, lanes: publishers };
         let mut script = OpenLoop::new(self.rate, start, until.clone(), mix, 0).with(self.burst);
         let mut peak = Peak::of(subject.gauge);
         let cpu = subject.cpu()?;
-        let cuts = beside(&subject.target, self.publishers, &mut script, &until, run, || {
+        let cuts = beside(&subject.target, publishers, &mut script, &until, run, || {
             self.blow(&fleet, &mut peak, run, &mut watch)
         })?;
+        // What comes later is caught up, and no part of the rate.
         let seconds = (clock::now() - start) as f64 / 1e9;
-        let server_cpu = cpu.zip(subject.cpu()?).map(|(before, after)| after - before);
+        let in_time = fleet.board.deliveries();
+        let server_cpu = cpu.zip(subject.cpu()?);
+        let server_cpu =
+            server_cpu.map(|(before, after)| after.saturating_sub(before).as_secs_f64());
         let results = script.results;
         let all_live = self.bring_home(&fleet, &results, &mut peak, run);
         let tally = fleet.finish(results.published.clone())?;
-        let server_cpu = server_cpu.map(|cpu| cpu.as_secs_f64());
-        Ok(Outcome { weather: self, results, tally, peak, cuts, seconds, server_cpu, all_live })
+        Ok(Outcome {
+            weather: self,
+            results,
+            tally,
+            peak,
+            cuts,
+            seconds,
+            in_time,
+            server_cpu,
+            all_live,
+        })
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self, publishers: usize) -> Plan {
         let broadcasts = self.rate * self.broadcast_share * self.duration.as_secs_f64();
         let floods = self.burst.map_or(0.0, |burst| {
             self.duration.as_secs_f64() / burst.every.as_secs_f64() * burst.count as f64
         });
         let keep_every = ((broadcasts + floods) / MOST_KEPT).ceil() as u32;
-        let plan = Plan::new(self.streams, 0..self.publishers as u32);
+        let plan = Plan::new(self.streams, 0..publishers as u32);
         Plan { slow: self.slow, keep_every: keep_every.max(1), ..plan }
     }
 
@@ -122,7 +138,10 @@ impl Weather {
         let (began, mut cuts) = (Instant::now(), 0);
         while began.elapsed() < self.duration && !run.stop.over() {
             if self.cut_every.is_some_and(|every| began.elapsed() >= every * (cuts + 1)) {
-                fleet.storm(true, Pace { concurrency: usize::MAX, per_second: None }, run)?;
+                let pace = Pace { concurrency: usize::MAX, per_second: None };
+                if unless_early(fleet.storm(true, pace, run))?.is_none() {
+                    break;
+                }
                 cuts += 1;
             }
             peak.watch(GLANCE.min(self.duration.saturating_sub(began.elapsed())), &run.stop);
@@ -135,7 +154,8 @@ impl Weather {
     /// Waits until all streams are open and have everything.
     fn bring_home(&self, fleet: &Fleet, results: &Results, peak: &mut Peak, run: &Run) -> bool {
         fleet.end_diet();
-        let all_live = fleet.board.wait_live(self.streams, HOMECOMING);
+        let limit = if run.stop.over() { run.common.patience() } else { HOMECOMING };
+        let all_live = fleet.board.wait_live(self.streams, limit);
         let due = results.published.deliveries(self.streams);
         fleet.board.wait_deliveries(due, run.common.patience(), || peak.look());
         all_live
@@ -149,10 +169,10 @@ impl Outcome {
         report.figure("streams", self.weather.streams, "");
         report.figure("seconds", self.seconds, "s");
         report.figure("rate", self.weather.rate, "/s");
-        report.figure("deliveries_per_second", tally.deliveries as f64 / self.seconds, "/s");
+        report.figure("deliveries_per_second", self.in_time as f64 / self.seconds, "/s");
         let cores = self.server_cpu.map(|cpu| cpu / self.seconds);
         report.measured("server_cores", cores, "cores");
-        let per_delivery = self.server_cpu.map(|cpu| cpu * 1e6 / tally.deliveries.max(1) as f64);
+        let per_delivery = self.server_cpu.map(|cpu| cpu * 1e6 / self.in_time.max(1) as f64);
         report.measured("server_cpu_per_delivery", per_delivery, "µs");
         report.measured("rss_max", self.peak.bytes(), "bytes");
         self.tell_returns(report);
@@ -177,6 +197,7 @@ impl Outcome {
             report.figure("cuts_of_all", self.cuts, "");
         }
         if self.weather.slow.is_some() {
+            report.figure("replay_limit", "none, unless the server is attached", "");
             report.figure("slow_ones_given_up", tally.shed, "");
         }
         if tally.replayed > 0 {

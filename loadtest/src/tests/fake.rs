@@ -27,6 +27,10 @@ pub(crate) enum Wrong {
     Refuses(u16),
     /// Ends the stream instead.
     Ends(usize),
+    /// Closes the connection instead, in the middle of a chunk.
+    Cuts(usize),
+    /// Sends it without its id.
+    Unnamed(usize),
     /// Refuses every publish with this status.
     RefusesPublishes(u16),
 }
@@ -107,6 +111,9 @@ fn user(token: &str) -> String {
     text.split(':').next().unwrap().to_owned()
 }
 
+/// The start of a chunk that does not go on.
+const CUT: &str = "ff\r\nid: ";
+
 fn chunk(text: &str) -> String {
     format!("{:X}\r\n{text}\r\n", text.len())
 }
@@ -165,7 +172,7 @@ impl Hub {
         loop {
             let (text, next) = self.after(at, &request.user, &mut written);
             socket.write_all(text.as_bytes())?;
-            if text.ends_with("0\r\n\r\n") {
+            if text.ends_with("0\r\n\r\n") || text.ends_with(CUT) {
                 return Ok(());
             }
             at = next;
@@ -219,6 +226,10 @@ impl Hub {
                 chunk(&format!("id: {id}\nevent: gap\ndata: {{}}\n\n"))
             }
             Wrong::Ends(wrong) if wrong == number => "0\r\n\r\n".into(),
+            Wrong::Cuts(wrong) if wrong == number => CUT.into(),
+            Wrong::Unnamed(wrong) if wrong == number => {
+                chunk(&format!("event: notification\ndata: {data}\n\n"))
+            }
             Wrong::Swaps(wrong) if wrong == number => {
                 written.held_back = event;
                 String::new()

@@ -67,7 +67,7 @@ fn weather_of_all_kinds_is_sound() {
     for (line, figure, least) in [
         ("unicast --streams 10 --rate 300 --seconds 0.3 --publishers 3", "deliveries", 90),
         ("churn --streams 20 --churn 60 --rate 100 --seconds 1", "left_and_came_back", 10),
-        ("slow --streams 10 --slow-share 0.3 --rate 100 --seconds 1", "replayed", 50),
+        ("slow --streams 10 --slow-share 0.3 --rate 100 --seconds 1", "deliveries", 900),
         (
             "mixed --streams 15 --rate 200 --seconds 2 --cut-every 0.7 --flood-every 0.9 --churn 10",
             "cuts_of_all",
@@ -98,10 +98,10 @@ fn a_stream_that_misses_something_while_it_is_away_is_found() {
 
 #[test]
 fn the_highest_rate_is_searched() {
-    let line = "flood --streams 3 --rate 20 --seconds 0.2 --highest 1 --time-limit 20";
+    let line = "flood --streams 3 --rate 20 --seconds 0.2 --highest 50 --time-limit 20";
     let report = run(Wrong::Nothing, line).unwrap();
     assert!(report["sound"] == true && report["rates_tried"].as_u64().unwrap() > 1, "{report}");
-    assert!(report["to_last_receiver_p99"].as_f64().unwrap() <= 1000.0, "{report}");
+    assert!(report["to_last_receiver_p99"].as_f64().unwrap() <= 50_000.0, "{report}");
 }
 
 #[test]
@@ -110,6 +110,8 @@ fn faults_are_found() {
         (Wrong::Loses(3), "lost"),
         (Wrong::Swaps(3), "disordered"),
         (Wrong::Ends(3), "streams_ended_by_server"),
+        (Wrong::Cuts(3), "streams_ended_by_server"),
+        (Wrong::Unnamed(3), "disordered"),
         (Wrong::Repeats(3), "repeated"),
         (Wrong::Repeats(3), "disordered"),
         (Wrong::Gaps(3), "gaps"),

@@ -4,6 +4,9 @@ use super::WireFault;
 use super::chunks::Chunks;
 use super::head::{Framing, Head};
 
+/// Many times what a server says to a publisher; it bounds what a broken one can make us keep.
+const LONGEST: usize = 1 << 20;
+
 /// One whole answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -25,6 +28,9 @@ impl AnswerReader {
     /// Reads on; the answer once it is whole. What is read of the next one is kept.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Answer>, WireFault> {
         self.held.extend_from_slice(bytes);
+        if self.held.len() > LONGEST {
+            return Err(WireFault::TooLong(LONGEST));
+        }
         loop {
             let Some((head, length)) = Head::parse(&self.held)? else { return Ok(None) };
             if matches!(head.status, 100..=199) {
@@ -86,6 +92,18 @@ mod tests {
             let expected = [(200, b"{}".to_vec(), false), (507, b"x".to_vec(), true)];
             let expected = expected.map(|(status, body, closes)| Answer { status, body, closes });
             assert_eq!(answers, expected, "reads of {step}");
+        }
+    }
+
+    #[test]
+    fn an_endless_answer_is_given_up() {
+        for head in ["Transfer-Encoding: chunked", "Content-Length: 9999999", "Connection: close"] {
+            let mut reader = AnswerReader::default();
+            let head = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n");
+            assert_eq!(reader.feed(head.as_bytes()), Ok(None));
+            let read = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+            let fault = (0..20).find_map(|_| reader.feed(&read).err());
+            assert_eq!(fault, Some(WireFault::TooLong(LONGEST)), "{head}");
         }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) enum WireFault {
     /// No HTTP/1.x answer.
     #[error("not an HTTP/1 answer head")]
     Head,
-    /// A head or a chunk-size line that does not end.
-    #[error("a head or chunk header over {0} bytes")]
+    /// A head, a chunk-size line or the answer to a publish that does not end.
+    #[error("a head, a chunk header or an answer over {0} bytes")]
     TooLong(usize),
     /// The stream was not granted.
     #[error("status {0}")]

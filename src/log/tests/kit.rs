@@ -9,6 +9,7 @@ use crate::cursor::{Cursor, Position};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Frame, Framing};
 use crate::log::embedded::{Embedded, Journal};
+use crate::log::pages::Search;
 use crate::log::writer::{Pending, Start};
 use crate::log::{AppendError, Durability, EventLog, Once, OpenError, Retention, Settings, Store};
 use crate::topic::Topic;
@@ -125,4 +126,12 @@ pub(super) fn stored(
     let topics: Vec<Topic> = rooms.split(' ').map(room).collect();
     let page = journal.shared().page(after, &topics, enough, most).expect("readable");
     page.map(|page| (page.events.into_iter().map(|(at, _)| at).collect(), page.upto))
+}
+
+/// The position after which a store has at most `limit` events to room a.
+pub(super) fn newest(journal: &Journal, after: Position, limit: usize) -> Position {
+    let mut search = Search::new(after, limit);
+    // In steps of two records, to see them join.
+    let mut step = || journal.shared().search(&mut search, &[room("a")], 2).expect("readable");
+    (0..12).find_map(|_| step()).expect("a few records are a few steps")
 }

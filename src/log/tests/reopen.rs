@@ -1,9 +1,13 @@
 //! What is there again after a restart, and who may not come in meanwhile.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use redb::{Database, TableDefinition};
 
 use super::kit::*;
 use crate::frame::Framing;
+use crate::log::embedded::{CURRENT_FORMAT, Embedded, FORMAT, META};
 use crate::log::writer::Store as Stored;
 use crate::log::{Durability, EventLog, OpenError, Store};
 use crate::topic::Topics;
@@ -27,6 +31,58 @@ fn a_directory_that_cannot_be_made_is_named() {
     let settings = settings(Store::Embedded(file.path().join("data")), Durability::Fsync);
     let refused = EventLog::open(&settings, &Arc::default()).err().expect("refused").to_string();
     assert!(refused.starts_with(&format!("data directory {}", file.path().display())), "{refused}");
+}
+
+#[track_caller]
+fn assert_format_refused(directory: &Path, found: u64) {
+    let refused = Embedded::open(directory).err().expect("refused").to_string();
+    let directory = directory.display();
+    let expected = format!(
+        "the log in {directory} has format {found}, and this rill reads format {CURRENT_FORMAT} alone"
+    );
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn a_log_of_another_format_is_refused_and_left_as_it_is() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut journal, start) = store_in(directory.path());
+    journal.commit(&[pending(nth(start, 1), event("a", "x"))], 0, true).expect("committed");
+    drop(journal);
+    let set = |format: Option<u64>| {
+        let database = Database::open(directory.path().join("rill.redb")).expect("a database");
+        let transaction = database.begin_write().expect("a transaction");
+        {
+            let mut meta = transaction.open_table(META).expect("a table");
+            match format {
+                Some(format) => drop(meta.insert(FORMAT, format).expect("set")),
+                None => drop(meta.remove(FORMAT).expect("removed")),
+            }
+        }
+        transaction.commit().expect("committed");
+    };
+    for other in [Some(CURRENT_FORMAT + 1), None] {
+        set(other);
+        assert_format_refused(directory.path(), other.unwrap_or(0));
+    }
+    set(Some(CURRENT_FORMAT));
+    let (journal, again) = store_in(directory.path());
+    assert_eq!((again.extent.head, again.epoch), (nth(start, 1), start.epoch));
+    let kept = stored(&journal, start.extent.head, "a", 1, 1).expect("kept");
+    assert_eq!(kept.0, [nth(start, 1)]);
+}
+
+#[test]
+fn the_format_is_looked_at_before_tables_that_may_have_changed() {
+    const EVENTS: TableDefinition<&str, u8> = TableDefinition::new("events");
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = Database::create(directory.path().join("rill.redb")).expect("a database");
+    let transaction = database.begin_write().expect("a transaction");
+    transaction.open_table(META).expect("a table").insert("epoch", 1).expect("set");
+    transaction.open_table(EVENTS).expect("a table");
+    transaction.commit().expect("committed");
+    drop(database);
+    assert_format_refused(directory.path(), 0);
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use redb::ReadableTableMetadata;
+
 use super::kit::*;
 use crate::cursor::Position;
+use crate::log::by_topic::POSITIONS_BY_TOPIC;
 use crate::log::embedded::Journal;
 use crate::log::memory::Memory;
 use crate::log::record;
@@ -72,6 +75,37 @@ fn the_store_keeps_what_every_bound_allows() {
             assert_eq!(stored(&journal, just_before, "a", 1, 1), None, "and says so");
         }
     }
+}
+
+#[test]
+fn what_is_left_of_a_commit_is_found_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut journal, start) = store_in(directory.path());
+    let to = |n| event(if n == 3 { "a b" } else { "a" }, "x");
+    let commit = |journal: &mut Journal, numbers: std::ops::RangeInclusive<u64>| {
+        let batch: Vec<_> = numbers.map(|n| pending(nth(start, n), to(n))).collect();
+        journal.commit(&batch, 0, true).expect("committed");
+    };
+    commit(&mut journal, 1..=4);
+    let upto = removed(journal.trim(&Retention { count: 1, ..ALL }, 0).expect("trimmed"));
+    let floor = nth(start, 3);
+    assert_eq!(upto, Some(floor));
+    let page = |journal: &Journal, rooms| stored(journal, floor, rooms, usize::MAX, 100);
+    assert_eq!(page(&journal, "a"), Some((vec![nth(start, 4)], nth(start, 4))));
+    assert_eq!(page(&journal, "b"), Some((vec![], nth(start, 4))));
+    assert_eq!(newest(&journal, floor, 0), nth(start, 4));
+    assert_eq!(newest(&journal, floor, 1), floor);
+
+    commit(&mut journal, 5..=7);
+    assert_eq!(page(&journal, "a").expect("kept").0, [4, 5, 6, 7].map(|n| nth(start, n)));
+    assert_eq!(newest(&journal, floor, 3), nth(start, 4));
+    assert_eq!(newest(&journal, floor, 2), nth(start, 5));
+    // No row outlives its events.
+    journal.trim(&Retention { count: 0, ..ALL }, 0).expect("trimmed");
+    let rows = journal
+        .shared()
+        .read(|transaction| Ok(transaction.open_table(POSITIONS_BY_TOPIC)?.len()?));
+    assert_eq!(rows.expect("readable"), 0);
 }
 
 #[test]

@@ -8,8 +8,10 @@ use crate::nginx::Profile;
 /// From the publisher's answer to the listener.
 const SOON: Duration = Duration::from_millis(100);
 
-/// The machine may be busy with something else at one moment, but not at all of them.
 const TRIES: usize = 5;
+
+/// The machine may be busy with something else at one moment.
+const IN_TIME: usize = 4;
 
 fn an_event_arrives_soon(profile: Profile) {
     let front = Front::start(profile);
@@ -21,7 +23,8 @@ fn an_event_arrives_soon(profile: Profile) {
             arrived.saturating_duration_since(answered)
         })
         .collect();
-    assert!(latencies.iter().any(|latency| *latency < SOON), "{latencies:?}");
+    let in_time = latencies.iter().filter(|latency| **latency < SOON).count();
+    assert!(in_time >= IN_TIME, "{latencies:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn a_reload_ends_the_old_streams_after_a_while_and_takes_new_ones_at_once() {
     for profile in PROFILES {
         let front = Front::start(profile);
         let mut old = front.listen();
-        let workers = front.nginx.workers().unwrap();
+        let workers = front.nginx.workers();
         front.nginx.reload(&stop()).unwrap();
         let mut new = front.listen();
         front.publish("<both>");
@@ -20,7 +20,7 @@ fn a_reload_ends_the_old_streams_after_a_while_and_takes_new_ones_at_once() {
         old.wait_for_the_end();
         front.publish("<new>");
         new.wait_for("<new>");
-        let now = front.nginx.workers().unwrap();
+        let now = front.nginx.workers();
         assert!(!now.is_empty() && !now.iter().any(|pid| workers.contains(pid)));
     }
 }
@@ -44,7 +44,7 @@ fn a_restart_ends_all_streams_and_keeps_the_address() {
 fn nothing_of_nginx_is_left_behind() {
     let front = Front::start(Profile::Http);
     let listener = front.listen();
-    let processes = [front.nginx.workers().unwrap(), vec![front.nginx.pid()]].concat();
+    let processes = [front.nginx.workers(), vec![front.nginx.pid()]].concat();
     let directory = front.nginx.error_log();
     drop(front);
     listener.wait_for_the_end();
