@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn what_carries_a_stamp_is_a_message_whatever_its_name() {
         let kinds = ["notification", "gap", "heartbeat", "error", "status", "connected"];
-        let block = |(k, kind): (usize, &&str)| format!("id: 1-{k}.e\nevent: {kind}\ndata: ~b0.{k}.5~\n\n");
+        let block =
+            |(k, kind): (usize, &&str)| format!("id: 1-{k}.e\nevent: {kind}\ndata: ~b0.{k}.5~\n\n");
         let blocks: String = kinds.iter().enumerate().map(block).collect();
         let (tally, _, farewell) = hear(&blocks);
         assert_eq!((tally.deliveries, tally.faulty()), (6, false));

@@ -132,7 +132,7 @@ impl Subject {
         let directory = Directory::of(&run.common, over_unix)?;
         let mut server = Server::new(&run.common, &directory, streams)?;
         if kind == Kind::PatientRill {
-            server = server.with("RILL_LOG_REPLAY_LIMIT", "100000000");
+            server = server.with("RILL_LOG_REPLAY_LIMIT", "10000000");
         }
         let (child, endpoint) = server.start(&run.stop)?;
         let gauge = Gauge::of(child.pid());

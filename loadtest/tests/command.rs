@@ -175,6 +175,30 @@ fn an_interrupt_prints_the_summary_so_far() {
 }
 
 #[test]
+fn every_scenario_tells_what_it_has_when_it_is_interrupted() {
+    for scenario in [
+        "fanout --streams 10 --broadcasts 1000000",
+        "storm --streams 10 --before 600",
+        "unicast --streams 10 --rate 50 --seconds 600",
+        "churn --streams 10 --rate 50 --seconds 600",
+        "slow --streams 10 --rate 50 --seconds 600",
+        "mixed --streams 10 --seconds 600",
+        "soak --streams 10 --seconds 600",
+        "publish --publishers 2 --seconds 600",
+        "idle --streams 10 --seconds 600",
+    ] {
+        let mut command = loadtest(&format!("{scenario} --json"));
+        let process = begin(command.arg("--server").arg(rill()));
+        kill(pid(&process), Signal::SIGINT).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{scenario}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let told = (&report["cut_short"], &report["lost"]);
+        assert_eq!(told, (&"interrupted".into(), &0.into()), "{scenario} {report}");
+    }
+}
+
+#[test]
 fn an_interrupt_at_the_terminal_is_not_for_the_server() {
     let mut command = loadtest(LONG_FLOOD);
     let process = begin(command.arg("--server").arg(rill()));
