@@ -1,6 +1,6 @@
 //! The process, told in order: settings, log lines, limits, log, hub, listeners, and the end.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -119,7 +119,9 @@ fn start_logging(config: &Config) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // It would be told where it cannot be, and end the process.
+        .log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
@@ -135,10 +137,10 @@ fn listening<'a>(listeners: impl Iterator<Item = &'a Listener>) -> String {
 
 /// Says on standard output where the server is, and under `--dev` what to do with it.
 fn announce(config: &Config, address: &Address) {
-    println!("listening on {address}");
+    say(format_args!("listening on {address}"));
     tracing::info!("listening on {address}");
     let (true, Address::Tcp(_)) = (config.dev, address) else { return };
-    println!(
+    say(format_args!(
         r#"
 Demo token (user test123, roles user and admin):
   {DEMO_TOKEN}
@@ -147,7 +149,12 @@ Listen, publish, look:
   curl -X POST {address}/notifications/send -H 'Authorization: Bearer {DEMO_TOKEN}' -H 'Content-Type: application/json' -d '{{"title":"Hello","message":"Hello World!","broadcast":true}}'
   curl {address}/system/status
 "#
-    );
+    ));
+}
+
+/// Whoever read it may be gone, which is no reason to end.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// A server that lets nobody in is a mistake worth a line.

@@ -3,7 +3,6 @@
 //! These are systemd's protocols `sd_listen_fds(3)` and `sd_notify(3)`, which others speak as well.
 //! Started by hand, without the variables that they are announced by, nothing of it happens.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -51,22 +50,26 @@ fn take(sockets: &mut ListenFd, index: usize) -> Option<OwnedFd> {
 
 /// Tells it that requests are answered from now on.
 pub fn ready(status: &str) {
-    told(sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]));
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Tells it that the process ends by itself `within` this time, however short it would cut that.
 pub fn stopping(status: &str, within: Duration) {
     let patience = (within + LAST_STEPS).as_micros().try_into().unwrap_or(u32::MAX);
-    told(sd_notify::notify(&[
+    tell(&[
         NotifyState::Stopping,
         NotifyState::Status(status),
         NotifyState::ExtendTimeoutUsec(patience),
-    ]));
+    ]);
 }
 
 /// The streams do not depend on it.
-fn told(result: io::Result<()>) {
-    if let Err(error) = result {
+fn tell(states: &[NotifyState<'_>]) {
+    // A variable that is there and empty means nobody, as a missing one does.
+    if std::env::var_os("NOTIFY_SOCKET").is_none_or(|socket| socket.is_empty()) {
+        return;
+    }
+    if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told how it goes (NOTIFY_SOCKET)");
     }
 }

@@ -3,7 +3,10 @@
 mod support;
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use support::*;
 
@@ -155,4 +158,34 @@ fn help_names_the_flags() {
 fn flags_that_are_unknown_are_refused() {
     assert_refused(&rill().flags(&["--max-lagg", "1s"]), &["--max-lagg"]);
     assert!(!run(&["sevre"]).status.success());
+}
+
+#[test]
+fn nobody_has_to_read_what_it_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("rill.sock");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_rill"))
+        .args(["serve", "--dev", "--listen"])
+        .arg(format!("unix:{}", socket.display()))
+        .arg("--data-dir")
+        .arg(directory.path().join("data"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a process");
+    // Both pipes are broken before it has said anything.
+    drop((process.stdout.take(), process.stderr.take()));
+    let end = Instant::now() + PATIENCE;
+    let mut answer = String::new();
+    while answer.is_empty() {
+        assert!(Instant::now() < end, "it does not answer");
+        assert_eq!(process.try_wait().expect("a state"), None, "it has ended");
+        let Ok(mut stream) = UnixStream::connect(&socket) else { continue };
+        let request = "GET /healthz HTTP/1.1\r\nHost: rill\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).expect("asked");
+        stream.read_to_string(&mut answer).expect("answered");
+    }
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    process.kill().expect("ended");
+    process.wait().expect("a status");
 }

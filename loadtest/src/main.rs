@@ -9,7 +9,7 @@
 //!                  │            ├ churn, diet    which leaves, which reads slowly
 //!                  │            ├ stream, wire   bytes to events
 //!                  │            └ hearing        events to the ledger: loss, repetition, order, latency
-//!                  ├─▶ publishers, courier     events go in; scripts say which and when
+//!                  ├─▶ publishers, courier     events go in; scripts say which and when; results are kept
 //!                  ├─▶ listener ─▶ history     one stream over many lives of a server, for `crash`
 //!                  └─▶ report                  figures come out
 //! ```
@@ -53,6 +53,7 @@ mod paper;
 mod progress;
 mod publishers;
 mod report;
+mod results;
 mod run;
 mod samples;
 mod scenario;

@@ -16,8 +16,9 @@ use crate::fleet::{Fleet, Plan};
 use crate::gauge::{Gauge, Peak};
 use crate::ledger::Tally;
 use crate::report::{Histogram, Report};
+use crate::results::Results;
 use crate::run::Run;
-use crate::scripts::{Mix, OpenLoop, Results, Windowed};
+use crate::scripts::{Mix, OpenLoop, Windowed};
 use crate::subject::Subject;
 
 /// A little time for the publishers to connect before the first event is due.

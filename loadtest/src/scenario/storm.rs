@@ -15,8 +15,9 @@ use crate::gauge::{ListenQueues, Peak};
 use crate::ledger::Tally;
 use crate::opening::Pace;
 use crate::report::Report;
+use crate::results::Results;
 use crate::run::Run;
-use crate::scripts::{Mix, OpenLoop, Results};
+use crate::scripts::{Mix, OpenLoop};
 use crate::subject::Subject;
 
 /// How the streams are cut.

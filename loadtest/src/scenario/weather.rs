@@ -15,8 +15,9 @@ use crate::gauge::Peak;
 use crate::ledger::Tally;
 use crate::opening::Pace;
 use crate::report::Report;
+use crate::results::Results;
 use crate::run::Run;
-use crate::scripts::{Burst, Mix, OpenLoop, Results};
+use crate::scripts::{Burst, Mix, OpenLoop};
 use crate::subject::{Kind, Subject};
 
 /// How long those who are away, or slow, may take to come level in the end.
