@@ -147,6 +147,14 @@ fn begin(command: &mut Command) -> Child {
     process
 }
 
+/// Whether this process was told to ignore the signal.
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+    mask & (1 << (signal as u32 - 1)) != 0
+}
+
 fn pid(process: &Child) -> Pid {
     Pid::from_raw(process.id() as i32)
 }
@@ -165,7 +173,9 @@ fn ends_interrupted(process: Child) {
 
 #[test]
 fn an_interrupt_prints_the_summary_so_far() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    // Under nohup our children ignore what we ignore.
+    let hangup = Some(Signal::SIGHUP).filter(|signal| !is_ignored(*signal));
+    for signal in [Signal::SIGINT, Signal::SIGTERM].into_iter().chain(hangup) {
         let server = Server::start("send-loop");
         let flags = server.flags("send-loop");
         let process = begin(&mut loadtest(&format!("{LONG_FLOOD} {flags}")));
