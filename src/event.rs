@@ -232,6 +232,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_character_is_quoted_as_json_wants_it() {
+        for c in (0..=0x7f).map(char::from).chain(['é', '\u{2028}', '😀']) {
+            let text = format!("a{c}b");
+            let mut json = String::new();
+            push_quoted(&mut json, &text);
+            assert_eq!(json, serde_json::Value::from(text).to_string());
+        }
+    }
+
+    #[test]
     fn names_are_bounded_and_printable() {
         assert!(Name::new(&"x".repeat(128)).is_ok());
         assert_eq!(Name::new(&"x".repeat(129)), Err(NameError::TooLong));

@@ -183,15 +183,7 @@ fn a_service_manager_that_cannot_be_told_is_no_obstacle() {
 /// A server with one stream whose reader does not read, so that its drain takes the whole 4 s.
 fn draining_slowly(setup: Setup) -> (Server, Peer) {
     let server = setup.env("RILL_DRAIN_TIMEOUT", "4s").start();
-    let mut reader = server.connect();
-    reader.send(get("/notifications/stream").bearer(&user("ann")).bytes());
-    server.wait_for_connections(1, ONE_SECOND);
-    let body = format!(r#"{{"message":"{}"}}"#, "x".repeat(200_000));
-    let publish = post("/notifications/send", body).bearer(&user("ann"));
-    let mut publisher = server.connect();
-    for _ in 0..60 {
-        publisher.exchange(&publish).published();
-    }
+    let reader = clogged_stream(&server);
     (server, reader)
 }
 

@@ -27,6 +27,9 @@ const OWN_DESCRIPTORS: usize = 256;
 /// After a cut a user's new stream may arrive before the server has seen the end of the old one.
 const PER_USER: usize = 8;
 
+/// The most that the server accepts: no slow reader is so far behind.
+pub(crate) const PATIENT_REPLAY_LIMIT: &str = "10000000";
+
 /// A server that is there as long as this value is.
 pub(crate) struct Subject {
     /// None when it is attached.
@@ -132,7 +135,7 @@ impl Subject {
         let directory = Directory::of(&run.common, over_unix)?;
         let mut server = Server::new(&run.common, &directory, streams)?;
         if kind == Kind::PatientRill {
-            server = server.with("RILL_LOG_REPLAY_LIMIT", "10000000");
+            server = server.with("RILL_LOG_REPLAY_LIMIT", PATIENT_REPLAY_LIMIT);
         }
         let (child, endpoint) = server.start(&run.stop)?;
         let gauge = Gauge::of(child.pid());

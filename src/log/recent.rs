@@ -120,8 +120,9 @@ impl Recent {
     }
 
     /// How many frames there are after a position.
-    pub(super) fn count_after(&self, position: Position) -> usize {
-        self.frames.len() - self.first_after(position)
+    pub(super) fn count_after(&self, position: Position) -> Result<usize, Behind> {
+        self.reaches(position)?;
+        Ok(self.frames.len() - self.first_after(position))
     }
 
     fn reaches(&self, position: Position) -> Result<(), Behind> {

@@ -102,11 +102,11 @@ impl Ring {
         limit: usize,
     ) -> Result<Position, Behind> {
         let recent = self.recent.read();
-        let mut newest = recent.newest(position, topics)?;
-        if recent.count_after(position) <= limit {
+        // Of few frames none has to be looked at.
+        if recent.count_after(position)? <= limit {
             return Ok(position);
         }
-        Ok(newest.nth(limit).unwrap_or(position))
+        Ok(recent.newest(position, topics)?.nth(limit).unwrap_or(position))
     }
 
     /// Shows new frames, which must come in order.

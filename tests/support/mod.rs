@@ -2,6 +2,7 @@
 //! and a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the kit")]
 
+mod clogged;
 mod http;
 mod server;
 mod sse;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 
+pub(crate) use clogged::clogged_stream;
 pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, request};
 pub(crate) use server::{Server, Setup, rill};
 pub(crate) use sse::{Event, Stream};

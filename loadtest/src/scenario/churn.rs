@@ -1,7 +1,5 @@
 //! Streams connect and leave at a rate, and miss nothing of what is published meanwhile.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::weather::Weather;
@@ -35,17 +33,9 @@ pub(crate) struct Options {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
-    let weather = Weather {
-        streams: options.streams,
-        duration: Duration::from_secs_f64(options.seconds),
-        rate: options.rate,
-        broadcast_share: options.broadcast_share,
-        publishers: options.publishers,
-        churn: options.churn,
-        slow: None,
-        burst: None,
-        cut_every: None,
-    };
+    let calm = Weather::calm(options.streams, options.seconds, options.rate, options.publishers);
+    let weather =
+        Weather { broadcast_share: options.broadcast_share, churn: options.churn, ..calm };
     let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("churn");

@@ -164,7 +164,7 @@ impl Options {
         let (answered, gone) = (AtomicU64::new(0), AtomicBool::new(false));
         let mut script = UntilKilled { history, next, answered: &answered, gone: &gone };
         let goal = rand::rng().random_range(1..=self.answers as u64);
-        beside(target, self.publishers, &mut script, &AtomicU64::new(0), run, || {
+        beside(target, self.publishers, &mut script, run, || {
             let reached = wait_for(&answered, goal, &gone, &run.stop);
             std::thread::sleep(JITTER.mul_f64(rand::rng().random()));
             // Also when the wait failed: it is the server's end that ends the script.

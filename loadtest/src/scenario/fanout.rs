@@ -77,11 +77,10 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
             looped.push(options.shape.round(lane, plain, run)?);
             Ok(())
         };
-        if let Err(failure) = turns() {
-            if served.is_empty() {
-                return Err(failure);
-            }
-            unless_early::<()>(Err(failure))?;
+        let done = turns();
+        if served.is_empty() {
+            done?;
+        } else if unless_early(done)?.is_none() {
             break;
         }
     }
@@ -125,7 +124,8 @@ impl Shape {
         let per_delivery = |before: Duration, after: Duration| {
             after.saturating_sub(before).as_secs_f64() * 1e6 / deliveries
         };
-        let used = before.zip(after);
+        // Interrupted before the first of them, there is nothing to divide.
+        let used = before.zip(after).filter(|_| sent > warm);
         Ok(Round {
             cpu: used.map(|(before, after)| per_delivery(before.0, after.0)),
             system: used.map(|(before, after)| per_delivery(before.1, after.1)),

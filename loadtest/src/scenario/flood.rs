@@ -99,11 +99,10 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
             }
             Ok(())
         };
-        if let Err(failure) = turns() {
-            if served.is_empty() {
-                return Err(failure);
-            }
-            unless_early::<()>(Err(failure))?;
+        let done = turns();
+        if served.is_empty() {
+            done?;
+        } else if unless_early(done)?.is_none() {
             break;
         }
     }
@@ -127,7 +126,7 @@ pub(crate) fn saturate(
     let (start, cpu) = (clock::now(), subject.cpu()?);
     let until = start + clock::nanos(duration);
     let mut script = Windowed::new(&fleet.board, streams, WINDOW, WINDOW, first, until);
-    beside(&subject.target, WINDOW, &mut script, &AtomicU64::new(0), run, || Ok(()))?;
+    beside(&subject.target, WINDOW, &mut script, run, || Ok(()))?;
     let published = script.results.published;
     fleet.board.wait_deliveries(published.deliveries(streams), run.common.patience(), || ());
     let cpu = cpu.zip(subject.cpu()?);
@@ -163,11 +162,11 @@ impl Options {
         let start = clock::now() + clock::nanos(LEAD);
         let until = Arc::new(AtomicU64::new(start + (self.seconds * 1e9) as u64));
         let mix = Mix { broadcasts: 1.0, users: 0, lanes: self.publishers };
-        let mut script = OpenLoop::new(rate, start, until.clone(), mix, first);
+        let mut script = OpenLoop::new(rate, start, until, mix, first);
 
         let bytes = fleet.board.bytes();
         let (server_before, client_before) = (subject.cpu()?, Gauge::own().cpu()?);
-        beside(&subject.target, self.publishers, &mut script, &until, run, || {
+        beside(&subject.target, self.publishers, &mut script, run, || {
             peak.watch(sending, &run.stop);
             Ok(())
         })?;

@@ -75,15 +75,12 @@ impl Day {
         let (count, rate) = FLOOD;
         let slow = Slow { share: self.slow_share, bytes_per_second: self.slow_bytes };
         Weather {
-            streams: self.streams,
-            duration: Duration::from_secs_f64(seconds),
-            rate: self.rate,
             broadcast_share: self.broadcast_share,
-            publishers: self.publishers,
             churn: self.churn,
             slow: (self.slow_share > 0.0).then_some(slow),
             burst: time(self.flood_every).map(|every| Burst { every, count, rate }),
             cut_every: time(cut_every),
+            ..Weather::calm(self.streams, seconds, self.rate, self.publishers)
         }
     }
 }

@@ -17,7 +17,6 @@ pub(crate) mod storm;
 pub(crate) mod unicast;
 mod weather;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use crate::cli::Command;
@@ -52,12 +51,11 @@ pub(crate) fn run(command: &Command, run: &Run) -> Result<Report, Failure> {
 }
 
 /// Runs `script` in a thread of its own while `meanwhile` runs, and waits for both. If one fails, the
-/// other is ended: the script by `until`, `meanwhile` by the run's stop.
+/// run's stop ends the other.
 fn beside<S: Script + Send, T>(
     target: &Target,
     lanes: usize,
     script: &mut S,
-    until: &AtomicU64,
     run: &Run,
     meanwhile: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -66,7 +64,7 @@ fn beside<S: Script + Send, T>(
             .spawn(|| publish(target, lanes, script, &run.stop).inspect_err(|_| run.stop.fail()));
         let done = meanwhile();
         if done.is_err() {
-            until.store(0, Ordering::Relaxed);
+            run.stop.fail();
         }
         let published = publishers.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         published.and(done)

@@ -1,6 +1,5 @@
 //! Publishers that each wait for their answer: how many publishes a second, and how long one takes.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use clap::Args;
@@ -41,8 +40,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let from = clock::now() + (options.warm_up * 1e9) as u64;
     let until = from + (options.seconds * 1e9) as u64;
     let mut script = ClosedLoop::new(options.publishers, from, until);
-    let never = AtomicU64::new(0);
-    let used = beside(&subject.target, options.publishers, &mut script, &never, run, || {
+    let used = beside(&subject.target, options.publishers, &mut script, run, || {
         run.stop.sleep(Duration::from_secs_f64(options.warm_up));
         let before = subject.cpu()?;
         run.stop.sleep(Duration::from_secs_f64(options.seconds));

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let mix =
         Mix { broadcasts: options.broadcast_share, users: options.streams, lanes: publishers };
     let mut script = OpenLoop::new(options.rate, clock::now(), until.clone(), mix, 0);
-    beside(&target, publishers, &mut script, &until, run, || {
+    beside(&target, publishers, &mut script, run, || {
         options.disturb(&mut subject, run)?;
         until.store(clock::now(), std::sync::atomic::Ordering::Relaxed);
         Ok(())

@@ -1,8 +1,6 @@
 //! A share of the streams reads a few bytes a second: the others must not notice, the server must
 //! not grow, and in the end the slow ones have everything too.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::weather::Weather;
@@ -38,17 +36,8 @@ pub(crate) struct Options {
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let slow = Slow { share: options.slow_share, bytes_per_second: options.slow_bytes };
-    let weather = Weather {
-        streams: options.streams,
-        duration: Duration::from_secs_f64(options.seconds),
-        rate: options.rate,
-        broadcast_share: 1.0,
-        publishers: options.publishers,
-        churn: 0.0,
-        slow: Some(slow),
-        burst: None,
-        cut_every: None,
-    };
+    let calm = Weather::calm(options.streams, options.seconds, options.rate, options.publishers);
+    let weather = Weather { slow: Some(slow), ..calm };
     let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("slow");

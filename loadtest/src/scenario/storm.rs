@@ -83,7 +83,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
     let mut script = OpenLoop::new(options.rate, clock::now(), until.clone(), mix, 0);
     let mut peak = Peak::of(subject.gauge);
     let (queues, retries) = (ListenQueues::now(), fleet.board.retries());
-    let waves = beside(&subject.target, publishers, &mut script, &until, run, || {
+    let waves = beside(&subject.target, publishers, &mut script, run, || {
         let waves = options.cut_all(&fleet, &mut peak, run)?;
         until.store(clock::now(), Ordering::Relaxed);
         Ok(waves)

@@ -1,7 +1,5 @@
 //! Each event is for one user of many: what it costs to find him.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::weather::Weather;
@@ -29,17 +27,8 @@ pub(crate) struct Options {
 
 /// Measures it.
 pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
-    let weather = Weather {
-        streams: options.streams,
-        duration: Duration::from_secs_f64(options.seconds),
-        rate: options.rate,
-        broadcast_share: 0.0,
-        publishers: options.publishers,
-        churn: 0.0,
-        slow: None,
-        burst: None,
-        cut_every: None,
-    };
+    let calm = Weather::calm(options.streams, options.seconds, options.rate, options.publishers);
+    let weather = Weather { broadcast_share: 0.0, ..calm };
     let subject = weather.subject(run)?;
     let outcome = weather.pass(&subject, run, |_| ())?;
     let mut report = Report::new("unicast");

@@ -18,7 +18,7 @@ use crate::report::Report;
 use crate::results::Results;
 use crate::run::Run;
 use crate::scripts::{Burst, Mix, OpenLoop};
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, PATIENT_REPLAY_LIMIT, Subject};
 
 /// How long those who are away, or slow, may take to come level in the end.
 const HOMECOMING: Duration = Duration::from_secs(120);
@@ -66,6 +66,21 @@ pub(super) struct Outcome {
 }
 
 impl Weather {
+    /// Events at a rate and nothing else.
+    pub(super) fn calm(streams: usize, seconds: f64, rate: f64, publishers: usize) -> Weather {
+        Weather {
+            streams,
+            duration: Duration::from_secs_f64(seconds),
+            rate,
+            broadcast_share: 1.0,
+            publishers,
+            churn: 0.0,
+            slow: None,
+            burst: None,
+            cut_every: None,
+        }
+    }
+
     /// A server that bears it.
     pub(super) fn subject(&self, run: &Run) -> Result<Subject, Failure> {
         let kind = if self.slow.is_some() { Kind::PatientRill } else { Kind::Rill };
@@ -88,10 +103,10 @@ impl Weather {
         let start = clock::now();
         let until = Arc::new(AtomicU64::new(start + clock::nanos(self.duration)));
         let mix = Mix { broadcasts: self.broadcast_share, users: self.streams, lanes: publishers };
-        let mut script = OpenLoop::new(self.rate, start, until.clone(), mix, 0).with(self.burst);
+        let mut script = OpenLoop::new(self.rate, start, until, mix, 0).with(self.burst);
         let mut peak = Peak::of(subject.gauge);
         let cpu = subject.cpu()?;
-        let cuts = beside(&subject.target, publishers, &mut script, &until, run, || {
+        let cuts = beside(&subject.target, publishers, &mut script, run, || {
             self.blow(&fleet, &mut peak, run, &mut watch)
         })?;
         // What comes later is caught up, and no part of the rate.
@@ -198,7 +213,7 @@ impl Outcome {
             report.figure("cuts_of_all", self.cuts, "");
         }
         if self.weather.slow.is_some() {
-            report.figure("replay_limit", "none, unless the server is attached", "");
+            report.figure("replay_limit_of_a_server_of_ours", PATIENT_REPLAY_LIMIT, "");
             report.figure("slow_ones_given_up", tally.shed, "");
         }
         if tally.replayed > 0 {
