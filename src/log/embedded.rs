@@ -15,10 +15,11 @@ use redb::{
 };
 
 use super::by_topic::{self, POSITIONS_BY_TOPIC};
+use super::kept::{self, KEPT};
 use super::record::{self, Tally};
 use super::trim::Cut;
 use super::writer::{Answered, Pending, Start, Store, StoreError, Trimmed};
-use super::{Extent, Once, OpenError, Retention};
+use super::{Change, Extent, Kind, Once, OpenError, Retention, Row as KeptRow};
 use crate::cursor::{Epoch, Position};
 
 /// Position to record.
@@ -123,6 +124,7 @@ fn prepare(database: &Database) -> Result<(Start, Tally), redb::Error> {
         transaction.open_table(POSITIONS_BY_TOPIC)?;
         transaction.open_table(ONCE)?;
         transaction.open_table(ONCE_BY_AGE)?;
+        transaction.open_table(KEPT)?;
         if meta.get(EPOCH)?.is_none() {
             let began = Position::before(super::writer::now());
             meta.insert(FORMAT, CURRENT_FORMAT)?;
@@ -183,6 +185,11 @@ impl Journal {
     /// The half that readers use.
     pub(super) fn shared(&self) -> &Arc<Embedded> {
         &self.shared
+    }
+
+    /// The rows that are kept beside the events.
+    pub(super) fn kept(&self) -> Result<Vec<(Kind, Vec<KeptRow>)>, redb::Error> {
+        self.shared.read(kept::all)
     }
 
     /// Writes in a transaction of its own. A failure closes the database and opens it again.
@@ -310,6 +317,13 @@ impl Store for Journal {
         }
         self.next = next;
         self.head = batch.last().map_or(self.head, |pending| pending.position);
+        Ok(())
+    }
+
+    fn keep(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.write(Durability::Immediate, |transaction| kept::apply(transaction, changes))?;
+        // What was committed before it is on the disk with it.
+        self.unsynced.clear();
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::writer::{Answered, ONCE_KEPT, Pending, Start, Store, StoreError, Trimmed, now};
-use super::{Extent, Retention, Ring};
+use super::{Change, Extent, Retention, Ring};
 use crate::cursor::{Epoch, Position};
 
 /// Keys and where the events are.
@@ -41,6 +41,11 @@ impl Store for Memory {
                 self.by_age.push_back((now, once.key));
             }
         }
+        Ok(())
+    }
+
+    fn keep(&mut self, _: &[Change]) -> Result<(), StoreError> {
+        // Whoever keeps rows has them in memory too, and nothing here outlasts that.
         Ok(())
     }
 

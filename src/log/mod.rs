@@ -6,6 +6,7 @@
 
 mod by_topic;
 mod embedded;
+mod kept;
 mod memory;
 mod pages;
 mod readers;
@@ -31,11 +32,12 @@ use crate::event::Event;
 use crate::topic::{Held, Topic, Topics};
 
 use embedded::Embedded;
+pub use kept::{Change, Kind, Row};
 use memory::Memory;
 use readers::Readers;
 pub use readers::{Page, PageError};
 pub use ring::{Behind, Ring};
-use writer::{Append, Command, Writer};
+use writer::{Append, Command, Keep, Writer};
 
 /// Where events are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +156,8 @@ pub struct EventLog {
     ring: Arc<Ring>,
     readers: Option<Readers>,
     commands: mpsc::Sender<Command>,
+    /// As they were when the log was opened, by kind.
+    kept: Mutex<Vec<(Kind, Vec<Row>)>>,
     /// `None` once it was closed.
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -168,6 +172,10 @@ impl EventLog {
                 let recent = store
                     .recent(start, topics, ring::RECENT_BYTES)
                     .map_err(|error| OpenError::Database(directory.clone(), Box::new(error)))?;
+                let kept = store
+                    .kept()
+                    .map_err(|error| OpenError::Database(directory.clone(), Box::new(error)))?;
+                let kept = Mutex::new(kept);
                 let ring = Arc::new(Ring::recent(start.extent, recent.floor, recent.frames));
                 let shared = Arc::clone(store.shared());
                 let readers = Readers::start(shared, Arc::clone(topics), start.epoch)
@@ -175,7 +183,8 @@ impl EventLog {
                 let writer = Writer::start(store, settings, start, &ring, topics, received)
                     .map_err(OpenError::Thread)?;
                 let writer = Mutex::new(Some(writer));
-                Ok(EventLog { epoch: start.epoch, ring, readers: Some(readers), commands, writer })
+                let readers = Some(readers);
+                Ok(EventLog { epoch: start.epoch, ring, readers, commands, kept, writer })
             }
             Store::Memory => {
                 let start = Memory::start();
@@ -184,7 +193,8 @@ impl EventLog {
                 let writer = Writer::start(store, settings, start, &ring, topics, received)
                     .map_err(OpenError::Thread)?;
                 let writer = Mutex::new(Some(writer));
-                Ok(EventLog { epoch: start.epoch, ring, readers: None, commands, writer })
+                let kept = Mutex::default();
+                Ok(EventLog { epoch: start.epoch, ring, readers: None, commands, kept, writer })
             }
         }
     }
@@ -204,6 +214,24 @@ impl EventLog {
             let position = answered.await.unwrap_or(Err(AppendError::Unavailable))?;
             Ok(Cursor { position, epoch })
         }
+    }
+
+    /// Keeps rows, or removes them; once it has succeeded they outlast a crash. Like
+    /// [`EventLog::append`] it is carried out from this call on.
+    pub fn keep(
+        &self,
+        changes: Vec<Change>,
+    ) -> impl Future<Output = Result<(), AppendError>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.commands.send(Command::Keep(Keep { changes, answer }));
+        async move { answered.await.unwrap_or(Err(AppendError::Unavailable)) }
+    }
+
+    /// The rows of a kind, as they were when the log was opened; whoever asks first gets them.
+    pub fn take_kept(&self, kind: Kind) -> Vec<Row> {
+        let mut kept = self.kept.lock();
+        let rows = kept.iter_mut().find(|(found, _)| *found == kind);
+        rows.map(|(_, rows)| std::mem::take(rows)).unwrap_or_default()
     }
 
     /// Which log this is.

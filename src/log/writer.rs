@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{AppendError, Durability, Extent, Once, Retention, Ring, Settings};
+use super::{AppendError, Change, Durability, Extent, Once, Retention, Ring, Settings};
 use crate::cursor::{Epoch, Position};
 use crate::event::Event;
 use crate::frame::Frame;
@@ -41,7 +41,21 @@ pub(super) fn now() -> u64 {
 /// What the writer is asked to do.
 pub(super) enum Command {
     Append(Append),
+    Keep(Keep),
     Close,
+}
+
+/// Rows to be kept beside the events.
+pub(super) struct Keep {
+    pub(super) changes: Vec<Change>,
+    pub(super) answer: oneshot::Sender<Result<(), AppendError>>,
+}
+
+/// What is done in one turn.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Append>,
+    rows: Vec<Keep>,
 }
 
 /// An event that waits for its place.
@@ -119,6 +133,8 @@ pub(super) trait Store: Send + 'static {
     fn answered(&mut self, key: &[u8; 32]) -> Result<Option<Answered>, StoreError>;
     /// Keeps a batch, on the disk if `sync`.
     fn commit(&mut self, batch: &[Pending], now: u64, sync: bool) -> Result<(), StoreError>;
+    /// Keeps rows beside the events, on the disk whatever the durability of events is.
+    fn keep(&mut self, changes: &[Change]) -> Result<(), StoreError>;
     /// Brings to the disk what was committed without.
     fn sync(&mut self) -> Result<(), StoreError>;
     /// Takes away what is older than retention keeps, a bounded step of it.
@@ -170,7 +186,7 @@ impl<S: Store> Writer<S> {
     }
 
     fn run(mut self, commands: &Receiver<Command>) {
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             let wake_at = self.sync_at.map_or(self.trim_at, |at| at.min(self.trim_at));
             let wait = wake_at.saturating_duration_since(Instant::now());
@@ -179,7 +195,8 @@ impl<S: Store> Writer<S> {
                 Err(RecvTimeoutError::Timeout) => Flow::GoOn,
                 Err(RecvTimeoutError::Disconnected) => Flow::Close,
             };
-            self.publish(&mut batch);
+            self.publish(&mut batch.events);
+            self.keep(&mut batch.rows);
             if flow == Flow::Close {
                 break;
             }
@@ -263,6 +280,22 @@ impl<S: Store> Writer<S> {
         Ok(())
     }
 
+    fn keep(&mut self, rows: &mut Vec<Keep>) {
+        if rows.is_empty() {
+            return;
+        }
+        let changes: Vec<Change> =
+            rows.iter_mut().flat_map(|keep| keep.changes.drain(..)).collect();
+        let kept = self.store.keep(&changes).map_err(|error| {
+            tracing::error!(%error, rows = changes.len(), "the log did not keep rows");
+            AppendError::from(&error)
+        });
+        for Keep { answer, .. } in rows.drain(..) {
+            // Whoever asked may be gone; it is done all the same.
+            let _ = answer.send(kept);
+        }
+    }
+
     /// Does what is due by time.
     fn keep_up(&mut self, time: Instant) {
         if self.sync_at.is_some_and(|at| at <= time) {
@@ -294,18 +327,22 @@ impl<S: Store> Writer<S> {
 }
 
 /// Takes everything that waits, up to the bounds of a batch.
-fn gather(first: Command, commands: &mpsc::Receiver<Command>, batch: &mut Vec<Append>) -> Flow {
+fn gather(first: Command, commands: &mpsc::Receiver<Command>, batch: &mut Batch) -> Flow {
     let mut bytes = 0;
     let mut next = Some(first);
     while let Some(command) = next {
         match command {
             Command::Append(append) => {
                 bytes += append.event.weight();
-                batch.push(append);
+                batch.events.push(append);
+            }
+            Command::Keep(keep) => {
+                bytes += keep.changes.iter().map(Change::weight).sum::<usize>();
+                batch.rows.push(keep);
             }
             Command::Close => return Flow::Close,
         }
-        let full = batch.len() >= MOST_EVENTS || bytes >= MOST_BYTES;
+        let full = batch.events.len() + batch.rows.len() >= MOST_EVENTS || bytes >= MOST_BYTES;
         next = if full { None } else { commands.try_recv().ok() };
     }
     Flow::GoOn

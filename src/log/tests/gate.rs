@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::kit::*;
 use crate::log::memory::Memory;
 use crate::log::writer::{Answered, Pending, Store as Stored, StoreError, Trimmed, Writer};
-use crate::log::{AppendError, Durability, EventLog, Retention, Ring, Store};
+use crate::log::{AppendError, Change, Durability, EventLog, Retention, Ring, Store};
 
 /// A memory store whose commits are let through one by one.
 struct Gate {
@@ -29,6 +29,10 @@ impl Stored for Gate {
         let _ = self.arrived.send(batch.len());
         self.verdicts.recv().unwrap_or(Err(StoreError::Full))?;
         self.memory.commit(batch, now, sync)
+    }
+
+    fn keep(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.memory.keep(changes)
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
@@ -59,7 +63,8 @@ impl Gated {
         let settings = settings(Store::Memory, Durability::Fsync);
         let writer = Writer::start(store, &settings, start, &ring, &Arc::default(), received);
         let writer = Mutex::new(Some(writer.expect("a thread")));
-        let log = EventLog { epoch: start.epoch, ring, readers: None, commands, writer };
+        let kept = Mutex::default();
+        let log = EventLog { epoch: start.epoch, ring, readers: None, commands, kept, writer };
         Gated { log, arrived, verdicts }
     }
 
