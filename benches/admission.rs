@@ -13,6 +13,7 @@ use criterion::{BenchmarkId, Criterion};
 use rill::event::Name;
 use rill::hub::admission::{Admission, Holder, Limits};
 use rill::hub::{Enters, Hub, Request, Settings};
+use rill::identity::{Credential, Identity, Stamp};
 use rill::log::{self, Durability, EventLog, Retention, Store};
 use rill::reactor;
 use rill::topic::{Topic, Topics};
@@ -84,10 +85,11 @@ fn start(runtime: &Runtime) -> Arc<Hub> {
     let retention = Retention { age: Duration::MAX, count: 1_000, bytes: u64::MAX };
     let (store, durability) = (Store::Memory, Durability::Interval);
     let log = EventLog::open(&log::Settings { store, durability, retention }, &topics);
-    let limits = reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
+    let limits = reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600, expiry_notice: 300 };
     let streams = reactor::Settings { limits, heartbeat_carries_id: true };
     let status_interval = Duration::from_secs(10);
-    let settings = Settings { limits: LIMITS, replay_limit: 10_000, status_interval };
+    let ticket_ttl = Duration::from_secs(60);
+    let settings = Settings { limits: LIMITS, replay_limit: 10_000, status_interval, ticket_ttl };
     let hub = Hub::start(settings, streams, 1, log.expect("a log"), topics).expect("a hub");
     // It forgets those who have left a room.
     let tending = Arc::clone(&hub);
@@ -98,7 +100,18 @@ fn start(runtime: &Runtime) -> Arc<Hub> {
 fn plain(number: u64) -> Request {
     let user = user(number);
     let topics = vec![Topic::notifications(), Topic::notifications_of(&user)];
-    Request { holder: Holder::User(user), client: None, topics, requested: None, enters: None }
+    let expires = Stamp(u64::MAX);
+    let credential = Credential { id: None, issued: Stamp(0), expires };
+    let identity = Identity { credential: Some(credential), ..Identity::of(user.clone()) };
+    Request {
+        holder: Holder::User(user),
+        client: None,
+        topics,
+        identity: Some(Arc::new(identity)),
+        ticket: None,
+        requested: None,
+        enters: None,
+    }
 }
 
 fn of_a_client(number: u64) -> Request {

@@ -12,9 +12,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use governor::clock::DefaultClock;
+use rill::http::auth::jwt::Rules;
+use rill::http::auth::keys::Keys;
+use rill::http::auth::{self, Authority};
+use rill::http::cors::{Cors, Origins};
+use rill::http::hosts::Hosts;
 use rill::http::listen::{Address, Listener};
+use rill::http::proxies::{ClientAddress, Proxies};
 use rill::http::query::Query;
-use rill::http::{self, Front, Server, auth, body};
+use rill::http::rates::{self, Rates};
+use rill::http::{self, Doors, Front, Server, body};
 use rill::hub::admission::Limits;
 use rill::hub::{self, Hub};
 use rill::log::{self, Durability, EventLog, Retention, Store};
@@ -122,7 +130,7 @@ impl Service {
         let hub = start_hub();
         let address = Address::Unix(path.to_owned());
         let listener = Listener::bind(&address).expect("a listener");
-        let server = Server::new(settings(), Arc::clone(&hub));
+        let server = Server::new(settings(), doors(), Arc::clone(&hub));
         let front = runtime.block_on(async { server.listen(vec![listener]) }).expect("a server");
         Service { runtime, hub, front, address }
     }
@@ -145,12 +153,13 @@ fn start_hub() -> Arc<Hub> {
     let retention = Retention { age: Duration::MAX, count: 1_000, bytes: 64 << 20 };
     let (store, durability) = (Store::Memory, Durability::Interval);
     let log = EventLog::open(&log::Settings { store, durability, retention }, &topics);
-    let limits = reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
+    let limits = reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600, expiry_notice: 300 };
     let streams = reactor::Settings { limits, heartbeat_carries_id: true };
     let settings = hub::Settings {
         limits: Limits { per_holder: 5, total: 1_000 },
         replay_limit: 10_000,
         status_interval: Duration::from_secs(10),
+        ticket_ttl: Duration::from_secs(60),
     };
     Hub::start(settings, streams, 1, log.expect("a log"), topics).expect("a hub")
 }
@@ -160,10 +169,28 @@ fn settings() -> http::Settings {
         head_timeout: Duration::from_secs(10),
         keep_alive: Duration::from_secs(75),
         body: body::Limits { size: 256 << 10, time: Duration::from_secs(15) },
-        auth: auth::Settings { demo_tokens: true, trust_user_id: true },
         heartbeat: Duration::from_secs(30),
         retry_streams: false,
         durable: true,
+    }
+}
+
+/// Demo tokens count, and nothing is limited.
+fn doors() -> Doors {
+    let rules = Rules { issuer: None, audience: Vec::new(), leeway: Duration::ZERO };
+    let settings = auth::Settings {
+        demo_tokens: true,
+        trust_user_id: true,
+        query_tokens: true,
+        cookie: "rill_session".to_owned(),
+        rules,
+    };
+    Doors {
+        proxies: Proxies::new(Vec::new(), ClientAddress::XForwardedFor),
+        hosts: Hosts::new(Vec::new()),
+        cors: Cors::new(Origins::Any, false),
+        rates: Rates::new(rates::Settings::default(), DefaultClock::default()),
+        authority: Authority::new(settings, Keys::new(Vec::new(), Vec::new())),
     }
 }
 

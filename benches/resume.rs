@@ -146,12 +146,14 @@ impl Past {
 
     /// A stream admitted with its cursor, and given up before it reaches its shard.
     fn start(self, criterion: &mut Criterion, name: &str) {
-        let limits = reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
+        let limits =
+            reactor::Limits { heartbeat: 300, idle: 3_000, max_lag: 600, expiry_notice: 300 };
         let shards = reactor::Settings { limits, heartbeat_carries_id: true };
         let settings = Settings {
             limits: Limits { per_holder: 5, total: 10 },
             replay_limit: 10_000,
             status_interval: Duration::from_secs(10),
+            ticket_ttl: Duration::from_secs(60),
         };
         let hub = Hub::start(settings, shards, 1, self.log, self.topics).expect("a hub");
         let mut group = criterion.benchmark_group(format!("resume/start, {name}"));
@@ -163,6 +165,8 @@ impl Past {
                     holder: Holder::Nobody,
                     client: None,
                     topics: vec![topic.clone()],
+                    identity: None,
+                    ticket: None,
                     requested: Some(Requested::After { position: *position, epoch: Some(*epoch) }),
                     enters: None,
                 };

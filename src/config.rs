@@ -6,12 +6,18 @@
 //! the same and is refused in the same words wherever it stands. What comes out is a [`Config`]:
 //! plain values, checked, handed down by whoever calls.
 
+mod auth;
 mod environment;
 mod error;
+mod field;
 mod file;
 mod flags;
+mod http;
+mod keys;
 mod listen;
+mod material;
 mod notation;
+mod refusal;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,11 +30,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+pub use auth::{AuthConfig, KeyConfig, KeySource};
 pub use error::{ConfigError, Origin, Position};
-pub use flags::{Cli, Command, Flags};
+pub use flags::{Cli, Command, Flags, TokenFlags};
+pub use http::{CorsConfig, HttpConfig, RatesConfig};
+pub use keys::KeyRefusal;
 pub use listen::Listen;
+pub use material::{MaterialError, Signer};
+pub use refusal::Refusal;
 use settings::{Assignment, SETTINGS};
-pub use value::Refusal;
 
 /// Descriptors that are not for streams: the log, listeners, standard streams, requests that are
 /// being answered, with room to spare. Without it a full house could not even refuse.
@@ -67,8 +77,12 @@ pub struct Config {
     pub log: LogConfig,
     /// Limits of HTTP requests.
     pub http: HttpConfig,
+    /// What pages of other origins may do.
+    pub cors: CorsConfig,
     /// Who is believed to be whom.
     pub auth: AuthConfig,
+    /// How often something may be done.
+    pub rates: RatesConfig,
     /// The form of the process's own log lines.
     pub log_format: LogFormat,
     /// Which of them are written: a `tracing` `EnvFilter`, known to parse.
@@ -90,26 +104,6 @@ pub struct LogConfig {
     pub retention_bytes: u64,
     /// Most events that one resume replays.
     pub replay_limit: usize,
-}
-
-/// Limits of HTTP requests, `http.*`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HttpConfig {
-    /// Largest request body.
-    pub body_limit: usize,
-    /// Time within which a request's head must be whole.
-    pub head_timeout: Duration,
-    /// Time within which a request's body must be whole.
-    pub body_timeout: Duration,
-    /// How long an idle connection is kept.
-    pub keep_alive: Duration,
-}
-
-/// Who is believed to be whom, `auth.*`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AuthConfig {
-    /// Take `?userId=` of a request without credential as its user.
-    pub trust_user_id: bool,
 }
 
 /// The form of a heartbeat.
@@ -205,7 +199,8 @@ impl Config {
         config.settled()
     }
 
-    /// The settings as a TOML file that resolves to this very value.
+    /// The settings as a TOML file that resolves to this very value, but for `auth.secret`: of a
+    /// secret it says only that there is one.
     pub fn to_toml(&self) -> String {
         // The table knows fields by mutable reference alone, hence the copy.
         let mut config = self.clone();
@@ -217,8 +212,10 @@ impl Config {
                 toml.push_str(&format!("\n[{table}]\n"));
                 section = table;
             }
-            let value = (setting.field)(&mut config).show();
-            toml.push_str(&format!("{name} = {value}\n"));
+            match (setting.field)(&mut config).show() {
+                Some(value) => toml.push_str(&format!("{name} = {value}\n")),
+                None => toml.push_str(&format!("# {name} is set\n")),
+            }
         }
         toml
     }
@@ -233,6 +230,9 @@ impl Config {
                 self.check_address(*address)?;
             }
         }
+        self.auth.check(self.dev)?;
+        self.cors.check()?;
+        self.rates.check(self.http.body_limit)?;
         Ok(self)
     }
 
@@ -272,13 +272,10 @@ impl Config {
                 retention_bytes: 0,
                 replay_limit: 0,
             },
-            http: HttpConfig {
-                body_limit: 0,
-                head_timeout: Duration::ZERO,
-                body_timeout: Duration::ZERO,
-                keep_alive: Duration::ZERO,
-            },
-            auth: AuthConfig { trust_user_id: false },
+            http: HttpConfig::blank(),
+            cors: CorsConfig::blank(),
+            auth: AuthConfig::blank(),
+            rates: RatesConfig::blank(),
             log_format: LogFormat::Text,
             log_level: String::new(),
         }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
 use crate::json::Json;
-use crate::topic::Topic;
+use crate::topic::{Kind, Topic};
 
 /// The name of a user, room, channel, conversation, entity, client or event: 1 to 128 bytes of UTF-8
 /// without control or format characters, so it fits on a line and looks like what it is. Short ones
@@ -55,7 +55,7 @@ impl Name {
     }
 }
 
-fn unprintable(character: char) -> bool {
+pub(crate) fn unprintable(character: char) -> bool {
     !matches!(character, ' '..='~')
         && matches!(
             get_general_category(character),
@@ -96,6 +96,14 @@ impl Event {
         self.payload.json.len() + topics.sum::<usize>()
     }
 
+    /// The chat room that it is of.
+    pub fn room(&self) -> Option<&str> {
+        self.topics.iter().find_map(|topic| match topic.kind() {
+            Kind::Room(room) => Some(room),
+            Kind::OfUser(_) | Kind::Channel(_) | Kind::Public => None,
+        })
+    }
+
     /// An event with one of the product's own names.
     pub fn new(topics: Vec<Topic>, name: &'static str, payload: Payload) -> Event {
         Event { topics, name: Name(name.into()), payload }
@@ -118,6 +126,11 @@ impl Payload {
         let mut json = String::with_capacity(256);
         json.push('{');
         ObjectWriter { json, id_at: None }
+    }
+
+    /// A value as it was given.
+    pub fn of(json: &Json) -> Payload {
+        Payload { json: json.as_str().into(), id_at: None }
     }
 
     /// The stored form: the text without the cursor, and where that goes.
@@ -203,10 +216,16 @@ impl ObjectWriter {
         self
     }
 
-    /// A time: RFC 3339, UTC, milliseconds.
+    /// When it was written.
     #[must_use]
     pub fn timestamp(self, time: SystemTime) -> Self {
-        self.text("timestamp", Some(&humantime::format_rfc3339_millis(time).to_string()))
+        self.time("timestamp", time)
+    }
+
+    /// A time: RFC 3339, UTC, milliseconds.
+    #[must_use]
+    pub fn time(self, name: &'static str, time: SystemTime) -> Self {
+        self.text(name, Some(&humantime::format_rfc3339_millis(time).to_string()))
     }
 
     /// Ends the object.

@@ -128,6 +128,8 @@ pub fn farewell(block: &[u8], framing: Framing) -> Vec<u8> {
 pub struct Frame {
     position: Position,
     topics: Held,
+    /// The chat room that it is of, for streams that may not hear all of them.
+    room: Option<Box<str>>,
     chunk: Chunk,
     weight: u32,
 }
@@ -140,7 +142,7 @@ impl Frame {
         let chunk = Chunk::around(&block.with_payload(&event.payload, &cursor));
         // The event's own weight counts the text once; the rest of the chunk is a few lines.
         let weight = (event.weight() + size_of::<Frame>() + LINES) as u32;
-        Frame { position, topics, chunk, weight }
+        Frame { position, topics, room: event.room().map(Box::from), chunk, weight }
     }
 
     /// Where it stands in the log.
@@ -151,6 +153,11 @@ impl Frame {
     /// Whom it concerns.
     pub fn topics(&self) -> &TopicSet {
         self.topics.set()
+    }
+
+    /// The chat room that it is of.
+    pub fn room(&self) -> Option<&str> {
+        self.room.as_deref()
     }
 
     /// What the peer gets.
@@ -167,6 +174,7 @@ impl Frame {
 /// An event that the log never sees: no position, no `id:`, and not for connections that are behind.
 pub struct Ephemeral {
     topics: Held,
+    room: Option<Box<str>>,
     chunk: Chunk,
 }
 
@@ -174,12 +182,17 @@ impl Ephemeral {
     /// Encodes an event for those who are there now.
     pub fn encode(event: &Event, topics: Held) -> Ephemeral {
         let block = Block::new(event.name.as_str()).with_payload(&event.payload, "");
-        Ephemeral { topics, chunk: Chunk::around(&block) }
+        Ephemeral { topics, room: event.room().map(Box::from), chunk: Chunk::around(&block) }
     }
 
     /// Whom it concerns.
     pub fn topics(&self) -> &TopicSet {
         self.topics.set()
+    }
+
+    /// The chat room that it is of.
+    pub fn room(&self) -> Option<&str> {
+        self.room.as_deref()
     }
 
     /// What the peer gets.

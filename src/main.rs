@@ -3,15 +3,24 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use clap::Parser;
+use governor::clock::DefaultClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rill::config::{
     self, Cli, Command, Config, Durability, Flags, HeartbeatMode, LogFormat, RefuseStreams,
+    TokenFlags,
 };
+use rill::event::Name;
+use rill::http::auth::keys::Keys;
+use rill::http::auth::{self, Authority, jwks, mint};
+use rill::http::cors::Cors;
+use rill::http::hosts::Hosts;
 use rill::http::listen::{Address, Listener};
-use rill::http::{self, Server, auth, body};
+use rill::http::proxies::Proxies;
+use rill::http::rates::{self, Rates};
+use rill::http::{self, Doors, Server, body};
 use rill::hub::admission::Limits;
 use rill::hub::{self, Hub};
 use rill::log::{self, EventLog};
@@ -29,6 +38,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(flags) => serve(&flags),
+        Command::Token(flags) => token(&flags),
         Command::CheckConfig(flags) => Config::resolve(&flags, std::env::vars_os())
             .map(|config| print!("{}", config.to_toml()))
             .map_err(Failure::from),
@@ -50,12 +60,14 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE)?;
     config::check_descriptors(config.max_connections, hard_limit)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit)?;
+    let (keys, keeper) = keys(config)?;
     let topics = Arc::new(Topics::default());
     let log = EventLog::open(&log_settings(config), &topics)?;
     let streams = stream_settings(config);
     let hub = Hub::start(hub_settings(config), streams, config.shards, log, topics)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, &hub, inherited));
+    let served = runtime.block_on(run(config, keys, &hub, inherited));
+    drop(keeper);
     // No handler is left that could still publish when the log closes.
     drop(runtime);
     hub.stop();
@@ -63,17 +75,23 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     served
 }
 
-async fn run(config: &Config, hub: &Arc<Hub>, inherited: Vec<Listener>) -> Result<(), Failure> {
+async fn run(
+    config: &Config,
+    keys: Keys,
+    hub: &Arc<Hub>,
+    inherited: Vec<Listener>,
+) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = Server::new(http_settings(config), Arc::clone(hub));
+    let server = Server::new(http_settings(config), doors(config, keys), Arc::clone(hub));
     let opened = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     inherited.iter().chain(&opened).for_each(|listener| announce(config, listener.address()));
     let status = listening(inherited.iter().chain(&opened));
     let (mut inherited, mut own) = (server.listen(inherited)?, server.listen(opened)?);
     let tending = Arc::clone(hub);
     tokio::spawn(async move { tending.tend().await });
-    warn_of_locked_doors(config);
+    let tending = Arc::clone(&server);
+    tokio::spawn(async move { tending.tend().await });
     service_manager::ready(&status);
     let signal = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
@@ -157,14 +175,39 @@ fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// A server that lets nobody in is a mistake worth a line.
-fn warn_of_locked_doors(config: &Config) {
-    if !config.dev && !config.auth.trust_user_id {
-        tracing::warn!(
-            "no credential can be checked yet without --dev: only /system/status, its stream and \
-             the health paths are open"
-        );
+/// The keys that credentials are checked with, and what keeps those fresh that others publish.
+fn keys(config: &Config) -> Result<(Keys, Option<jwks::Keeper>), Failure> {
+    let fixed = config.auth.read_keys()?;
+    let sources = config.auth.published_keys()?;
+    if sources.is_empty() {
+        return Ok((Keys::new(fixed, Vec::new()), None));
     }
+    let (published, keeper) = jwks::keep(sources, config.auth.jwks_refresh)?;
+    Ok((Keys::new(fixed, published), Some(keeper)))
+}
+
+/// Mints a token and prints it, and nothing else, so that it can stand in another command.
+fn token(flags: &TokenFlags) -> Result<(), Failure> {
+    let config = Config::resolve(&flags.sources(), std::env::vars_os())?;
+    let signer = config.auth.signer(flags.kid.as_deref())?;
+    let only = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
+    let wanted = mint::Wanted {
+        user: Name::new(&flags.user).map_err(|error| format!("USER {error}"))?,
+        name: flags.name.clone(),
+        roles: flags.roles.clone(),
+        channels: only(&flags.channels),
+        rooms: only(&flags.rooms),
+        conversations: only(&flags.conversations),
+        lifetime: flags.expires,
+        issuer: signer.issuer,
+        audience: config.auth.audience.first().cloned(),
+        key_id: flags.kid.clone(),
+        // So that it can be revoked alone.
+        id: Some(format!("{:016x}", rand::random::<u64>())),
+    };
+    let token = mint::mint(&wanted, &signer.secret, signer.algorithm, SystemTime::now())?;
+    say(format_args!("{token}"));
+    Ok(())
 }
 
 fn log_settings(config: &Config) -> log::Settings {
@@ -185,6 +228,7 @@ fn stream_settings(config: &Config) -> reactor::Settings {
         heartbeat: ticks(config.heartbeat),
         idle: ticks(config.idle_timeout),
         max_lag: ticks(config.max_lag),
+        expiry_notice: ticks(config.auth.expiry_notice),
     };
     let heartbeat_carries_id = config.heartbeat_mode == HeartbeatMode::Event;
     reactor::Settings { limits, heartbeat_carries_id }
@@ -197,6 +241,7 @@ fn hub_settings(config: &Config) -> hub::Settings {
         limits,
         replay_limit: config.log.replay_limit,
         status_interval: config.status_interval,
+        ticket_ttl: config.auth.ticket_ttl,
     }
 }
 
@@ -205,12 +250,32 @@ fn http_settings(config: &Config) -> http::Settings {
         head_timeout: config.http.head_timeout,
         keep_alive: config.http.keep_alive,
         body: body::Limits { size: config.http.body_limit, time: config.http.body_timeout },
-        auth: auth::Settings {
-            demo_tokens: config.dev,
-            trust_user_id: config.dev || config.auth.trust_user_id,
-        },
         heartbeat: config.heartbeat,
         retry_streams: config.refuse_streams == RefuseStreams::Retry,
         durable: config.log.durability != Durability::Memory,
+    }
+}
+
+fn doors(config: &Config, keys: Keys) -> Doors {
+    let config::HttpConfig { allowed_hosts, trusted_proxies, client_address, .. } = &config.http;
+    let config::RatesConfig { connects, failed_credentials, publishes, bytes } = config.rates;
+    let settings = auth::Settings {
+        demo_tokens: config.dev,
+        trust_user_id: config.dev || config.auth.trust_user_id,
+        query_tokens: config.auth.query_tokens,
+        cookie: config.auth.cookie.clone(),
+        rules: auth::jwt::Rules {
+            issuer: config.auth.issuer.clone(),
+            audience: config.auth.audience.clone(),
+            leeway: config.auth.leeway,
+        },
+    };
+    let rates = rates::Settings { connects, failed_credentials, publishes, bytes };
+    Doors {
+        proxies: Proxies::new(trusted_proxies.clone(), *client_address),
+        hosts: Hosts::new(allowed_hosts.clone()),
+        cors: Cors::new(config.cors.origins.clone(), config.cors.credentials),
+        rates: Rates::new(rates, DefaultClock::default()),
+        authority: Authority::new(settings, keys),
     }
 }

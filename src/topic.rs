@@ -60,6 +60,31 @@ impl Topic {
         Topic(format_compact!("chat\0{room}"))
     }
 
+    /// Events to one user, of whatever kind.
+    pub fn user(user: &Name) -> Topic {
+        Topic(format_compact!("user\0{user}"))
+    }
+
+    /// Events to everyone.
+    pub fn everyone() -> Topic {
+        Topic(CompactString::const_new("all"))
+    }
+
+    /// One channel.
+    pub fn channel(channel: &Name) -> Topic {
+        Topic(format_compact!("channel\0{channel}"))
+    }
+
+    /// What it takes to listen to it.
+    pub fn kind(&self) -> Kind<'_> {
+        match self.0.split_once('\0') {
+            Some(("notifications" | "user", user)) => Kind::OfUser(user),
+            Some(("channel", channel)) => Kind::Channel(channel),
+            Some(("chat", room)) => Kind::Room(room),
+            _ => Kind::Public,
+        }
+    }
+
     /// The form that the log stores.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -69,6 +94,20 @@ impl Topic {
     pub fn from_stored(text: &str) -> Topic {
         Topic(text.into())
     }
+}
+
+/// What a topic is about, as far as rights go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// What one user is told.
+    OfUser(&'a str),
+    /// A channel.
+    Channel(&'a str),
+    /// A chat room.
+    Room(&'a str),
+    /// Nobody's in particular: to be listened to by whoever may open a stream of it. What is in it
+    /// may still be narrowed, see [`crate::rights::Filter`].
+    Public,
 }
 
 impl fmt::Debug for Topic {

@@ -104,6 +104,69 @@ fn without_dev_any_address_will_do() {
 }
 
 #[test]
+fn without_dev_a_key_is_needed() {
+    let what_to_do = ["--dev", "auth.secret_file (openssl rand -base64 48 > FILE)", "jwks"];
+    assert_refused(&rill().without_dev().env("RILL_AUTH_SECRET", ""), &what_to_do);
+    for command in ["check-config", "serve"] {
+        let output = run(&[command], &[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(what_to_do.iter().all(|text| said(&output).contains(text)), "{output:?}");
+    }
+    rill().without_dev().start();
+}
+
+#[test]
+fn keys_are_refused_with_their_place() {
+    let key = "[[auth.keys]]\nkid = \"a\"\nalgorithm = \"RS256\"\n";
+    assert_refused_at(&format!("{key}public_key = \"a.pem\"\n"), 4, 1, "auth.keys.public_key");
+    assert_refused_at(&format!("{key}secret_file = \"a\"\n"), 1, 1, "public_key_file");
+    assert_refused_at("[auth]\nalgorithm = \"RS256\"\n", 2, 13, "[[auth.keys]]");
+}
+
+#[test]
+fn settings_that_open_too_much_are_refused() {
+    let credentials = rill().env("RILL_CORS_CREDENTIALS", "true");
+    assert_refused(&credentials, &["cors.credentials", "cors.origins"]);
+    let origins = credentials.env("RILL_CORS_ORIGINS", "*,https://app.example");
+    assert_refused(&origins, &["RILL_CORS_ORIGINS", "alone"]);
+    let plain = rill().env("RILL_AUTH_JWKS_URL", "http://issuer.example/jwks.json");
+    assert_refused(&plain, &["RILL_AUTH_JWKS_URL", "https://"]);
+    assert_refused(&rill().env("RILL_RATES_BYTES", "1000/m"), &["rates.bytes", "http.body_limit"]);
+}
+
+#[test]
+fn check_config_prints_what_it_takes_itself() {
+    let toml = |output: Output| String::from_utf8(output.stdout).expect("text");
+    let first = toml(run(&["check-config"], &[("RILL_AUTH_SECRET_FILE", "/etc/rill/secret")]));
+    assert!(first.contains("\n[auth]\n") && first.contains("secret_file = \"/etc/rill/secret\"\n"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("rill.toml");
+    fs::write(&file, &first).expect("a file");
+    let file = file.to_str().expect("a path that is text");
+    assert_eq!(toml(run(&["check-config", "--config", file], &[])), first);
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let secret = ("RILL_AUTH_SECRET", SECRET);
+    let output = run(&["check-config"], &[secret]);
+    assert!(output.status.success() && said(&output).contains("# secret is set"), "{output:?}");
+    for (args, env) in [
+        (&["check-config"][..], &[secret][..]),
+        (&["check-config"], &[secret, ("RILL_AUTH_SECRET_FILE", "secret")]),
+        (&["check-config"], &[secret, ("RILL_AUTH_SECRETS", SECRET)]),
+        (&["serve", "--shards", "0"], &[secret]),
+        (&["serve", "--help"], &[secret]),
+    ] {
+        let output = run(args, env);
+        assert!(!said(&output).contains(SECRET), "{output:?}");
+    }
+    let toml = format!("[auth]\nsecret = [\"{SECRET}\"]\n");
+    assert_refused_at(&toml, 2, 10, "auth.secret");
+    assert!(!said(&with_file(&toml).output()).contains(SECRET));
+}
+
+#[test]
 fn more_connections_than_descriptors_are_refused_naming_both() {
     let with =
         |connections: &str| rill().descriptors(2000).flags(&["--max-connections", connections]);
@@ -128,15 +191,18 @@ fn a_unix_socket_that_nobody_listens_on_any_more_is_no_obstacle() {
     Peer::unix(server.unix_path()).exchange(&get("/healthz")).assert_status(200);
 }
 
-fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rill")).args(args).output().expect("the binary runs")
+/// With these variables and no others.
+fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rill"));
+    command.args(args).env_clear().envs(env.iter().copied());
+    command.output().expect("the binary runs")
 }
 
 #[test]
 fn help_names_the_flags() {
-    let output = run(&["--help"]);
+    let output = run(&["--help"], &[]);
     assert!(output.status.success() && said(&output).contains("serve"), "{output:?}");
-    let output = run(&["serve", "--help"]);
+    let output = run(&["serve", "--help"], &[]);
     assert!(output.status.success(), "{output:?}");
     for flag in [
         "--config",
@@ -155,9 +221,44 @@ fn help_names_the_flags() {
 }
 
 #[test]
+fn help_lists_every_setting() {
+    let help = said(&run(&["serve", "--help"], &[]));
+    for line in [
+        "  http.trusted_proxies (not set)\n",
+        "  cors.origins = *\n",
+        "  auth.secret_file (not set)\n",
+        "  auth.cookie = rill_session\n",
+        "  rates.connects = off\n",
+    ] {
+        assert!(help.contains(line), "no {line:?} in {help}");
+    }
+}
+
+#[test]
+fn help_on_tokens_names_the_flags() {
+    let help = said(&run(&["token", "--help"], &[]));
+    for flag in [
+        "<USER>",
+        "--name <TEXT>",
+        "--role <ROLE>",
+        "--channel <NAME>",
+        "--room <NAME>",
+        "--conversation <NAME>",
+        "--expires <DURATION>",
+        "[default: 1h]",
+        "--kid <KID>",
+        "--config <FILE>",
+    ] {
+        assert!(help.contains(flag), "no {flag} in {help}");
+    }
+    assert!(!run(&["token"], &[]).status.success());
+    assert!(!run(&["token", "ann", "--expires", "soon"], &[]).status.success());
+}
+
+#[test]
 fn flags_that_are_unknown_are_refused() {
     assert_refused(&rill().flags(&["--max-lagg", "1s"]), &["--max-lagg"]);
-    assert!(!run(&["sevre"]).status.success());
+    assert!(!run(&["sevre"], &[]).status.success());
 }
 
 #[test]

@@ -37,10 +37,23 @@ fn settings(toml: &str) -> Vec<String> {
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
+/// Everything else as it is when nobody sets it.
+const DEFAULTS: &str = "dev = true";
+
 #[test]
 fn the_settings_of_the_example_are_accepted() {
     let settings = settings(&read("rill.toml"));
     assert!(settings.contains(&r#"data_dir = "/var/lib/rill""#.to_owned()), "{settings:?}");
+}
+
+/// The example looks for the secret where the service gets it.
+#[test]
+fn the_service_hands_over_the_secret() {
+    let service = read("systemd/rill.service");
+    let credential = service.lines().find_map(|line| line.strip_prefix("LoadCredential="));
+    let (name, _) = credential.and_then(|line| line.split_once(':')).expect("a credential");
+    let expected = format!("secret_file = \"/run/credentials/rill.service/{name}\"");
+    assert!(settings(&read("rill.toml")).contains(&expected));
 }
 
 /// In the example `#key = value` is a setting that is not made, and `# text` is text.
@@ -51,7 +64,7 @@ fn the_example_names_every_setting_with_its_default() {
     let made = |line| if is_setting(line) { &line[1..] } else { line };
     let all: Vec<&str> = example.lines().map(made).collect();
     assert_eq!(settings(&all.join("\n")), settings(&example));
-    for line in settings("") {
+    for line in settings(DEFAULTS) {
         let Some((key, _)) = line.split_once(" = ") else { continue };
         let named = all.iter().any(|line| line.starts_with(&format!("{key} = ")));
         assert!(named || key == "dev", "{key} is not in the example");
@@ -99,7 +112,7 @@ fn the_service_has_time_for_the_drain() {
         let value = value.unwrap_or_else(|| panic!("no {key}"));
         value.trim_matches('"').trim_end_matches('s').parse().expect("seconds")
     };
-    let defaults = settings("").join("\n");
+    let defaults = settings(DEFAULTS).join("\n");
     let (stop, drain) =
         (seconds("TimeoutStopSec=", &service), seconds("drain_timeout = ", &defaults));
     assert!(stop > drain, "{stop} s for a drain of {drain} s");

@@ -10,7 +10,9 @@ use rill::frame::Framing;
 use rill::log::{Durability, EventLog, Retention, Store};
 use rill::reactor::shard::Shard;
 use rill::reactor::wheel::Tick;
-use rill::reactor::{ConnectionId, Guard, Key, Limits, Moment, Pace, Seat, Settings, Socket};
+use rill::reactor::{
+    CloseReason, ConnectionId, Guard, Key, Limits, Moment, Pace, Seat, Settings, Socket,
+};
 use rill::topic::{Topic, Topics};
 use tokio::runtime::Runtime;
 
@@ -48,8 +50,8 @@ impl Socket for Swallow {
 pub struct Free;
 
 impl Guard for Free {
-    fn seated(&self, _: Key) -> bool {
-        true
+    fn seated(&self, _: Key) -> Result<(), CloseReason> {
+        Ok(())
     }
 }
 
@@ -70,7 +72,7 @@ impl Hall {
         let (store, durability) = (Store::Memory, Durability::Interval);
         let settings = rill::log::Settings { store, durability, retention };
         let log = EventLog::open(&settings, &topics).expect("a log");
-        let limits = Limits { heartbeat: HEARTBEAT, idle: 3_000, max_lag: 600 };
+        let limits = Limits { heartbeat: HEARTBEAT, idle: 3_000, max_lag: 600, expiry_notice: 300 };
         let settings = Settings { limits, heartbeat_carries_id: true };
         let shard = Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -89,6 +91,8 @@ impl Hall {
             socket: Swallow,
             id: ConnectionId(0),
             topics: self.topics.subscribe(listens),
+            filter: None,
+            expires: None,
             guard: Free,
             start: self.log.ring().extent().head,
             framing: Framing::Chunked,

@@ -5,7 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::value::Refusal;
+use super::notation::size_text;
+use super::refusal::Refusal;
+use crate::http::rates::Rate;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,35 @@ pub enum ConfigError {
         origin: Origin,
         /// What is wrong with it.
         refusal: Box<Refusal>,
+    },
+    /// Nothing says how credentials are checked.
+    #[error(
+        "nobody could publish: there is no key to check credentials with. For a first try run with \
+         --dev; else set auth.secret_file (openssl rand -base64 48 > FILE), [[auth.keys]], \
+         auth.jwks_file or auth.jwks_url"
+    )]
+    NoKey,
+    /// Two places for one secret.
+    #[error("auth.secret and auth.secret_file are both set: set only one of them")]
+    SecretTwice,
+    /// Tokens without `kid` could be meant for more than one key.
+    #[error("[[auth.keys]]: a key that is not the only one needs a kid")]
+    KeyWithoutKid,
+    /// Browsers do not take the two together, for it would open the cookie to every page.
+    #[error(
+        "cors.credentials needs origins by name: list them in cors.origins, which is [\"*\"] now"
+    )]
+    CredentialsForAll,
+    /// Some bodies that are allowed could never be sent.
+    #[error(
+        "rates.bytes {rate} is less than http.body_limit {}: such a body could never be published",
+        size_text(*.body_limit as u64)
+    )]
+    RateBelowBody {
+        /// Bytes in a time.
+        rate: Rate,
+        /// The largest body.
+        body_limit: usize,
     },
     /// `dev` gives rights to everyone who can connect.
     #[error("--dev listens on loopback alone, and {address} is not loopback")]

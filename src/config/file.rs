@@ -8,9 +8,12 @@ use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::ConfigError;
+use super::auth::KeyConfig;
 use super::error::{Origin, Position, nearest};
+use super::keys::{self, Draft, KEYS, MEMBERS};
+use super::refusal::Refusal;
 use super::settings::{Assignment, SETTINGS, Setting};
-use super::value::{Refusal, Value};
+use super::value::Value;
 
 /// The settings that the file at `path` makes, in their order there.
 pub(super) fn read(path: &Path) -> Result<Vec<Assignment>, ConfigError> {
@@ -71,21 +74,60 @@ impl Document<'_> {
         let Some(setting) = Setting::by_key(full_key) else {
             return Err(self.unknown(key, key_offset, value.span().start));
         };
-        let read = plain(value);
-        let offset = read.as_ref().map_or_else(|(at, _)| *at, |_| value.span().start);
-        let origin = Origin::File { at: self.position(offset), key };
-        match read {
-            Ok(value) => Ok(Assignment { setting, value, origin }),
-            Err((_, refusal)) => Err(ConfigError::BadValue { origin, refusal: Box::new(refusal) }),
+        let read = match setting.key {
+            KEYS => self.keys(value)?,
+            _ => plain(value).map_err(|(at, refusal)| self.refused(at, &key, refusal))?,
+        };
+        let origin = Origin::File { at: self.position(value.span().start), key };
+        Ok(Assignment { setting, value: read, origin })
+    }
+
+    /// The tables `[[auth.keys]]`.
+    fn keys(&self, value: &Spanned<DeValue<'_>>) -> Result<Value, ConfigError> {
+        let misfit = |at| self.refused(at, KEYS, Refusal::NotKeyTables);
+        let DeValue::Array(tables) = value.get_ref() else {
+            return Err(misfit(value.span().start));
+        };
+        let mut keys = Vec::new();
+        for table in tables.iter() {
+            let at = table.span().start;
+            let DeValue::Table(members) = table.get_ref() else { return Err(misfit(at)) };
+            let key = self.key(at, members)?;
+            keys::check(&keys, &key).map_err(|refusal| self.refused(at, KEYS, refusal.into()))?;
+            keys.push(key);
+        }
+        Ok(Value::Keys(keys))
+    }
+
+    fn key(&self, at: usize, members: &DeTable<'_>) -> Result<KeyConfig, ConfigError> {
+        let mut draft = Draft::default();
+        let mut members: Vec<_> = members.iter().collect();
+        members.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in members {
+            let key = format!("{KEYS}.{}", name.get_ref());
+            let Some(field) = draft.field(name.get_ref()) else {
+                let like = nearest(name.get_ref(), MEMBERS.iter().map(|&member| member.to_owned()));
+                let suggestion = like.map(|member| format!("{KEYS}.{member}"));
+                let at = self.position(name.span().start);
+                return Err(ConfigError::UnknownKey { at, key, suggestion });
+            };
+            plain(value)
+                .and_then(|read| field.read(&read).map_err(|why| (value.span().start, why)))
+                .map_err(|(at, refusal)| self.refused(at, &key, refusal))?;
+        }
+        draft.finish().map_err(|refusal| self.refused(at, KEYS, refusal.into()))
+    }
+
+    fn refused(&self, offset: usize, key: &str, refusal: Refusal) -> ConfigError {
+        ConfigError::BadValue {
+            origin: Origin::File { at: self.position(offset), key: key.to_owned() },
+            refusal: Box::new(refusal),
         }
     }
 
     fn unknown(&self, key: String, key_offset: usize, value_offset: usize) -> ConfigError {
         if is_table(&format!("{key}.")) {
-            return ConfigError::BadValue {
-                refusal: Box::new(Refusal::NotATable(key.clone())),
-                origin: Origin::File { at: self.position(value_offset), key },
-            };
+            return self.refused(value_offset, &key, Refusal::NotATable(key.clone()));
         }
         ConfigError::UnknownKey {
             at: self.position(key_offset),

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -27,7 +28,18 @@ pub enum Command {
     /// Print the settings that `serve` would run with as TOML, or say what is wrong with them
     #[command(after_long_help = settings_help())]
     CheckConfig(Flags),
+    /// Print a token (JWT) of USER, signed with a secret of the settings, for trying things out
+    #[command(after_help = TOKEN_HELP)]
+    Token(TokenFlags),
 }
+
+/// The end of the help of `token`.
+const TOKEN_HELP: &str = "\
+The secret is that of auth.secret or auth.secret_file, or with --kid one of [[auth.keys]]. Settings
+come from FILE and from RILL_... variables, as for `rill serve`. For example:
+
+  curl -N -H \"Authorization: Bearer $(rill token ann --config FILE)\" \\
+      http://127.0.0.1:3000/notifications/stream";
 
 /// The flags, as given. They are read, and refused, by the table of settings.
 #[derive(Args, Clone, Debug, Default)]
@@ -93,6 +105,46 @@ impl Flags {
     }
 }
 
+/// What a token is to say.
+#[derive(Args, Clone, Debug)]
+pub struct TokenFlags {
+    /// Whose token it is: the claim `sub`
+    #[arg(value_name = "USER")]
+    pub user: String,
+    /// The name that others see
+    #[arg(long, value_name = "TEXT")]
+    pub name: Option<String>,
+    /// A role, as publisher or admin; several are possible
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// A channel to listen to, and with any only these; a `*` at the end stands for the rest
+    #[arg(long = "channel", value_name = "NAME")]
+    pub channels: Vec<String>,
+    /// The same for rooms
+    #[arg(long = "room", value_name = "NAME")]
+    pub rooms: Vec<String>,
+    /// The same for conversations
+    #[arg(long = "conversation", value_name = "NAME")]
+    pub conversations: Vec<String>,
+    /// How long it is valid
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(value_parser = humantime::parse_duration)]
+    pub expires: Duration,
+    /// The key to sign it with, one of [[auth.keys]] with a secret
+    #[arg(long, value_name = "KID")]
+    pub kid: Option<String>,
+    /// TOML file with settings; variables go before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl TokenFlags {
+    /// The settings that it goes by.
+    pub fn sources(&self) -> Flags {
+        Flags { config: self.config.clone(), ..Flags::default() }
+    }
+}
+
 fn flag_name(key: &str) -> String {
     match key {
         "log.store" => "--log".to_owned(),
@@ -114,11 +166,14 @@ fn settings_help() -> String {
     let mut help = String::from(
         "Settings, with their defaults. Each may stand in FILE under its key, and in the\n\
          environment: a.b is RILL_A_B, lists are separated by commas. The environment goes\n\
-         before FILE, flags before both.\n",
+         before FILE, flags before both. What may be (not set) is that when it is empty.\n",
     );
     for setting in SETTINGS {
-        let (key, default) = (setting.key, setting.default);
-        help.push_str(&format!("\n  {key} = {default}\n      {}", setting.doc));
+        let default = match setting.default {
+            "" => " (not set)".to_owned(),
+            default => format!(" = {default}"),
+        };
+        help.push_str(&format!("\n  {}{default}\n      {}", setting.key, setting.doc));
     }
     help
 }

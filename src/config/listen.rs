@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::notation::quoted;
-use super::value::{Refusal, path};
+use super::refusal::Refusal;
+use super::value::path;
 
 /// Longest path of a unix socket: `sun_path` has 108 bytes and ends with a NUL.
 const SOCKET_PATH_MAX: usize = 107;

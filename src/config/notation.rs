@@ -70,10 +70,13 @@ pub(super) fn toml_string(text: &str) -> String {
     toml
 }
 
-/// How a value stands in a message. The rest of a URL is left out: it may hold a password.
+/// How a value stands in a message. The rest of a URL is left out where it may hold a password: with
+/// a user, or with a query.
 pub(super) fn quoted(text: &str) -> String {
     match text.split_once("://") {
-        Some((scheme, _)) => format!("\"{}://...\"", scheme.escape_debug()),
-        None => format!("{text:?}"),
+        Some((scheme, rest)) if rest.contains(['@', '?']) => {
+            format!("\"{}://...\"", scheme.escape_debug())
+        }
+        _ => format!("{text:?}"),
     }
 }

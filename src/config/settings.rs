@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::error::Origin;
-use super::value::{Field, Value};
+use super::field::Field;
+use super::value::Value;
 use super::{Config, ConfigError};
 
 /// One setting.
@@ -15,7 +16,7 @@ use super::{Config, ConfigError};
 pub(super) struct Setting {
     /// Its name, `table.name` or `name`.
     pub(super) key: &'static str,
-    /// What it is when nobody sets it, as one would write it.
+    /// What it is when nobody sets it, as one would write it; empty when that is nothing.
     pub(super) default: &'static str,
     /// Its line of help.
     pub(super) doc: &'static str,
@@ -33,7 +34,9 @@ pub(super) struct Assignment {
 
 /// Below this the timer wheel would do nothing but turn.
 const SHORTEST: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(24 * 7);
 /// Ten years: far from where adding to the time of day could overflow.
 const LONGEST_KEPT: Duration = Duration::from_hours(24 * 3650);
 
@@ -197,10 +200,149 @@ pub(super) static SETTINGS: &[Setting] = &[
         field: |c| Field::Duration(&mut c.http.keep_alive, SHORTEST..=DAY),
     },
     Setting {
+        key: "http.allowed_hosts",
+        default: "",
+        doc: "Hosts that requests may be for, like app.example or app.example:8080; any when not set",
+        field: |c| Field::Hosts(&mut c.http.allowed_hosts),
+    },
+    Setting {
+        key: "http.trusted_proxies",
+        default: "",
+        doc: "Proxies that are believed about their clients: addresses, networks like 10.0.0.0/8, or unix",
+        field: |c| Field::Proxies(&mut c.http.trusted_proxies),
+    },
+    Setting {
+        key: "http.client_address",
+        default: "x-forwarded-for",
+        doc: "How they tell a client's address: `x-forwarded-for`, `forwarded` or `proxy-protocol`",
+        field: |c| Field::Choice(&mut c.http.client_address),
+    },
+    Setting {
+        key: "cors.origins",
+        default: "*",
+        doc: "Origins whose pages may read answers, like https://app.example; `*` is all of them",
+        field: |c| Field::Origins(&mut c.cors.origins),
+    },
+    Setting {
+        key: "cors.credentials",
+        default: "false",
+        doc: "Take the session cookie from pages of the listed origins",
+        field: |c| Field::Switch(&mut c.cors.credentials),
+    },
+    Setting {
+        key: "auth.secret",
+        default: "",
+        doc: "The secret that tokens are signed with, 32 bytes at least; in a file it is kept better",
+        field: |c| Field::Secret(&mut c.auth.secret),
+    },
+    Setting {
+        key: "auth.secret_file",
+        default: "",
+        doc: "File that holds this secret",
+        field: |c| Field::OptionalPath(&mut c.auth.secret_file),
+    },
+    Setting {
+        key: "auth.algorithm",
+        default: "HS256",
+        doc: "What the secret is used with: HS256, HS384 or HS512",
+        field: |c| Field::SecretAlgorithm(&mut c.auth.algorithm),
+    },
+    Setting {
+        key: "auth.keys",
+        default: "",
+        doc: "More keys, as [[auth.keys]] in FILE: kid, algorithm, issuer, secret_file | secret_env | public_key_file",
+        field: |c| Field::Keys(&mut c.auth.keys),
+    },
+    Setting {
+        key: "auth.jwks_file",
+        default: "",
+        doc: "File with a set of public keys (JWKS); read again when it changes",
+        field: |c| Field::OptionalPath(&mut c.auth.jwks_file),
+    },
+    Setting {
+        key: "auth.jwks_url",
+        default: "",
+        doc: "URL of such a set, https:// or on loopback http://",
+        field: |c| Field::KeysUrl(&mut c.auth.jwks_url),
+    },
+    Setting {
+        key: "auth.jwks_refresh",
+        default: "1h",
+        doc: "How often the set is fetched from its URL",
+        // More often is a burden for the issuer; more seldom keeps a withdrawn key for long.
+        field: |c| Field::Duration(&mut c.auth.jwks_refresh, Duration::from_secs(10)..=WEEK),
+    },
+    Setting {
+        key: "auth.issuer",
+        default: "",
+        doc: "Issuer (`iss`) that tokens must have; any when not set",
+        field: |c| Field::OptionalText(&mut c.auth.issuer),
+    },
+    Setting {
+        key: "auth.audience",
+        default: "",
+        doc: "Audiences (`aud`) of which tokens must have one; any when not set",
+        field: |c| Field::Texts(&mut c.auth.audience),
+    },
+    Setting {
+        key: "auth.leeway",
+        default: "0s",
+        doc: "How far the clocks of issuers may differ from ours",
+        field: |c| Field::Duration(&mut c.auth.leeway, Duration::ZERO..=Duration::from_secs(60)),
+    },
+    Setting {
+        key: "auth.cookie",
+        default: "rill_session",
+        doc: "Name of the session cookie; may begin with __Host- or __Secure-",
+        field: |c| Field::CookieName(&mut c.auth.cookie),
+    },
+    Setting {
+        key: "auth.query_tokens",
+        default: "true",
+        doc: "Take tokens from ?token=, which ends up in the logs of proxies",
+        field: |c| Field::Switch(&mut c.auth.query_tokens),
+    },
+    Setting {
         key: "auth.trust_user_id",
         default: "false",
         doc: "Believe ?userId= without a credential; only behind a proxy that has checked the user",
         field: |c| Field::Switch(&mut c.auth.trust_user_id),
+    },
+    Setting {
+        key: "auth.ticket_ttl",
+        default: "60s",
+        doc: "How long a ticket waits for its stream, or for its reconnect",
+        field: |c| Field::Duration(&mut c.auth.ticket_ttl, Duration::from_secs(1)..=HOUR),
+    },
+    Setting {
+        key: "auth.expiry_notice",
+        default: "30s",
+        doc: "How long before its token expires a stream is told",
+        field: |c| Field::Duration(&mut c.auth.expiry_notice, Duration::ZERO..=HOUR),
+    },
+    Setting {
+        key: "rates.connects",
+        default: "off",
+        doc: "Streams opened from one address, like 100/m (s, m or h); or `off`",
+        field: |c| Field::Rate(&mut c.rates.connects),
+    },
+    Setting {
+        key: "rates.failed_credentials",
+        default: "off",
+        doc: "Bad credentials from one address",
+        field: |c| Field::Rate(&mut c.rates.failed_credentials),
+    },
+    Setting {
+        key: "rates.publishes",
+        default: "off",
+        doc: "Events published by one user",
+        field: |c| Field::Rate(&mut c.rates.publishes),
+    },
+    Setting {
+        key: "rates.bytes",
+        default: "off",
+        doc: "Bytes published by one user; at least http.body_limit",
+        field: |c| Field::Rate(&mut c.rates.bytes),
     },
 ];
 

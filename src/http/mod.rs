@@ -5,17 +5,24 @@
 pub mod api;
 pub mod auth;
 pub mod body;
+mod checks;
+pub mod cors;
 mod drive;
 mod front;
 mod gate;
 mod head;
+pub mod hosts;
 mod linger;
 pub mod listen;
 pub mod problem;
+pub mod proxies;
 mod publish;
 pub mod query;
+pub mod rates;
+mod redact;
 mod router;
 mod stream;
+mod trade;
 
 use std::io;
 use std::net::IpAddr;
@@ -27,32 +34,35 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::event::Payload;
 use crate::hub::{Hub, Refused};
+use crate::identity::Identity;
 
+use auth::Authority;
 use body::Bodies;
+use cors::{Allowance, Cors};
 use drive::{Handoff, HeadRefusal, Outcome, Serve, Timeouts, drive};
 pub use front::Front;
 use front::Orders;
+use hosts::Hosts;
 use listen::{Listener, Newcomer};
 use problem::Problem;
+use proxies::Proxies;
+use proxies::protocol::read_proxy_header;
 use query::Query;
+use rates::Rates;
 use router::{Endpoint, Stream, Verb, route};
 use stream::{Departure, Wanted};
 
+/// How often the rates of those who have not come again are forgotten.
+const FORGET_RATES: Duration = Duration::from_secs(60);
+
 /// A whole answer, as everything but a stream is.
 pub type Answer = Response<Full<Bytes>>;
-
-/// Any page may read what its user may read.
-const ALLOW_ORIGIN: (&str, &str) = ("access-control-allow-origin", "*");
-/// The request headers that a page may send, for a preflight (Fetch section 3.2.3).
-const ALLOW_HEADERS: &str =
-    "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID, X-Auth-Token";
-/// How long a browser may remember a preflight, in seconds.
-const PREFLIGHT_AGE: &str = "86400";
 
 /// What an operator decides about requests.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +73,6 @@ pub struct Settings {
     pub keep_alive: Duration,
     /// The bounds of a body.
     pub body: body::Limits,
-    /// Who is believed to be whom.
-    pub auth: auth::Settings,
     /// What streams are told about heartbeats.
     pub heartbeat: Duration,
     /// Whether a passing refusal of a stream lets an EventSource come back by itself.
@@ -73,17 +81,40 @@ pub struct Settings {
     pub durable: bool,
 }
 
+/// What requests pass on their way in.
+pub struct Doors {
+    /// Whose word on clients counts.
+    pub proxies: Proxies,
+    /// The names that this server answers to.
+    pub hosts: Hosts,
+    /// Which pages may read answers.
+    pub cors: Cors,
+    /// How often somebody may come.
+    pub rates: Rates,
+    /// Who is believed to be whom.
+    pub authority: Authority,
+}
+
 /// What answers requests.
 pub struct Server {
     settings: Settings,
+    doors: Doors,
     hub: Arc<Hub>,
     bodies: Bodies,
 }
 
 impl Server {
     /// A server for a hub.
-    pub fn new(settings: Settings, hub: Arc<Hub>) -> Arc<Server> {
-        Arc::new(Server { settings, hub, bodies: Bodies::new(settings.body) })
+    pub fn new(settings: Settings, doors: Doors, hub: Arc<Hub>) -> Arc<Server> {
+        Arc::new(Server { settings, doors, hub, bodies: Bodies::new(settings.body) })
+    }
+
+    /// Forgets now and then who has come too often. Never ends.
+    pub async fn tend(&self) {
+        loop {
+            tokio::time::sleep(FORGET_RATES).await;
+            self.doors.rates.tidy();
+        }
     }
 
     /// Takes connections and drives each in a task of the runtime that this is called on.
@@ -97,11 +128,19 @@ impl Server {
     async fn connection(self: Arc<Self>, newcomer: Newcomer, orders: Orders) {
         let Settings { head_timeout: head, keep_alive, .. } = self.settings;
         let Orders { end, refusing } = orders;
-        let visitor = Visitor { server: &self, address: newcomer.address(), refusing: &refusing };
-        let socket = match newcomer.into_socket() {
+        let mut peer = newcomer.address();
+        let mut socket = match newcomer.into_socket() {
             Ok(socket) => socket,
             Err(error) => return tracing::error!(%error, "a connection cannot be driven"),
         };
+        if self.doors.proxies.introduces(peer) {
+            match timeout(head, read_proxy_header(&mut socket)).await {
+                Ok(Ok(client)) => peer = client,
+                Ok(Err(error)) => return tracing::debug!(%error, "a proxy introduced nobody"),
+                Err(_) => return tracing::debug!("a proxy introduced nobody in time"),
+            }
+        }
+        let visitor = Visitor { server: &self, peer, refusing: &refusing };
         match drive(socket, &Timeouts { head, keep_alive }, &visitor, end).await {
             Outcome::HandedOff { socket, seat: Departure { admitted, framing, opening } } => {
                 match socket.into_peer() {
@@ -117,7 +156,8 @@ impl Server {
 /// One connection's view of the server.
 struct Visitor<'a> {
     server: &'a Server,
-    address: Option<IpAddr>,
+    /// The address at the other end, or behind the proxy there; none on a unix socket.
+    peer: Option<IpAddr>,
     /// Whether its front refuses what is new, before the hub does.
     refusing: &'a AtomicBool,
 }
@@ -127,55 +167,95 @@ impl Serve for Visitor<'_> {
     type Body = Full<Bytes>;
 
     async fn serve(&self, request: Request<Incoming>, handoff: Handoff<Departure>) -> Answer {
-        match self.respond(request).await {
-            Ok(Reply::Answer(answer)) => open_to_pages(answer),
+        let allowance = self.server.doors.cors.allowance(request.headers());
+        let mut answer = match self.respond(request, &allowance).await {
+            Ok(Reply::Answer(answer)) => answer,
+            Ok(Reply::Options(endpoint)) => return options(endpoint, &allowance),
             Ok(Reply::Stream(departure)) => handoff.seat(*departure).await,
             Ok(Reply::Head(head)) => handoff.say(head).await,
-            Err(problem) => open_to_pages(problem.answer()),
-        }
+            Err(problem) => problem.answer(),
+        };
+        allowance.add_to(answer.headers_mut());
+        answer
     }
 
     fn refuse(&self, refusal: &HeadRefusal) -> Bytes {
-        Problem::new(refusal.status, refusal.detail).closing().wire(open_to_pages)
+        Problem::new(refusal.status, refusal.detail).closing().wire(|answer| self.to_anyone(answer))
     }
 
     fn fault(&self) -> Answer {
         let detail = "The server could not answer this request.";
-        open_to_pages(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).answer())
+        self.to_anyone(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).answer())
     }
 }
 
 /// What a request leads to.
 enum Reply {
     Answer(Answer),
+    /// What there is, and what a page may send there.
+    Options(Endpoint),
     Stream(Box<Departure>),
     /// Of a stream, without one.
     Head(Bytes),
 }
 
 impl Visitor<'_> {
-    async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
+    /// To a request whose origin is not known.
+    fn to_anyone(&self, mut answer: Answer) -> Answer {
+        self.server.doors.cors.allowance(&HeaderMap::new()).add_to(answer.headers_mut());
+        answer
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        allowance: &Allowance,
+    ) -> Result<Reply, Problem> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if reads && body::has_body(request.headers()) {
             return Err(Problem::bad_request("This request must not have a body.").closing());
         }
         let (endpoint, verb) = route(request.method(), request.uri().path())?;
+        self.check_host(&request)?;
         if verb == Verb::Options {
-            return Ok(Reply::Answer(preflight(endpoint)));
+            return Ok(Reply::Options(endpoint));
         }
         let query = Query::parse(request.uri().query())?;
         let Server { hub, .. } = self.server;
         Ok(Reply::Answer(match endpoint {
-            Endpoint::Stream(stream) => return self.stream(stream, verb, &request, &query).await,
+            Endpoint::Stream(stream) => {
+                let streamed = self.stream(stream, verb, &request, &query, allowance).await;
+                match streamed {
+                    Err(problem) if problem.passes() && self.server.settings.retry_streams => {
+                        stream::come_back()
+                    }
+                    streamed => return streamed,
+                }
+            }
             Endpoint::Publish(publish) => {
-                let asked = self.server.asked(publish, request, &query).await?;
+                let caller = self.known_caller(&request, &query)?;
+                let asked = self.server.asked(publish, request, &caller).await?;
                 self.takes_more()?;
                 self.server.publish(asked).await?
+            }
+            Endpoint::Credentials(credentials) => {
+                let caller = self.known_caller(&request, &query)?;
+                self.server.trade(credentials, request, &caller).await?
             }
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
             Endpoint::Health => word("alive"),
             Endpoint::Ready => self.takes_more().map(|()| word("ready"))?,
         }))
+    }
+
+    /// Who sends a request that must be somebody's.
+    fn known_caller(
+        &self,
+        request: &Request<Incoming>,
+        query: &Query,
+    ) -> Result<Arc<Identity>, Problem> {
+        let caller = self.let_in(request, query, None)?;
+        caller.identity.ok_or_else(|| Problem::unauthorized(false))
     }
 
     async fn stream(
@@ -184,23 +264,17 @@ impl Visitor<'_> {
         verb: Verb,
         request: &Request<Incoming>,
         query: &Query,
+        allowance: &Allowance,
     ) -> Result<Reply, Problem> {
-        let Settings { auth, retry_streams, .. } = &self.server.settings;
-        let wanted = Wanted::read(stream, auth, request.headers(), query, self.address)?;
+        let caller = self.let_in(request, query, Some(stream))?;
+        let trust_user_id = self.server.doors.authority.settings().trust_user_id;
+        let wanted = Wanted::read(stream, caller, trust_user_id, request.headers(), query)?;
+        self.takes_more()?;
         if verb == Verb::Head {
-            return self.takes_more().map(|()| Reply::Head(stream::head_only(request.version())));
+            return Ok(Reply::Head(stream::head_only(request.version(), allowance)));
         }
-        let admitted = match self.takes_more() {
-            Ok(()) => self.server.admit(wanted, request.version()).await,
-            Err(refusal) => Err(refusal),
-        };
-        match admitted {
-            Ok(departure) => Ok(Reply::Stream(Box::new(departure))),
-            Err(problem) if problem.passes() && *retry_streams => {
-                Ok(Reply::Answer(stream::come_back()))
-            }
-            Err(problem) => Err(problem),
-        }
+        let departure = self.server.admit(wanted, request.version(), allowance).await?;
+        Ok(Reply::Stream(Box::new(departure)))
     }
 
     /// Refuses what is new once the server ends.
@@ -228,21 +302,11 @@ fn word(status: &'static str) -> Answer {
 }
 
 /// What there is at an endpoint, and what a page may send there.
-fn preflight(endpoint: Endpoint) -> Answer {
+fn options(endpoint: Endpoint, allowance: &Allowance) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::NO_CONTENT;
-    let allow = HeaderValue::from_static(endpoint.allow());
     let headers = answer.headers_mut();
-    headers.insert(header::ALLOW, allow.clone());
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOW_HEADERS));
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_AGE));
-    answer
-}
-
-/// Lets the code of any page read an answer, a refusal too.
-fn open_to_pages(mut answer: Answer) -> Answer {
-    let (name, value) = ALLOW_ORIGIN;
-    answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
+    allowance.add_to_preflight(headers, endpoint.allow());
     answer
 }

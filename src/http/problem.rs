@@ -3,7 +3,7 @@
 //! A failure is a small type where it happens; this is the one place where it becomes a status.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,6 +11,8 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::Answer;
+use super::cors::Foreign;
+use super::rates::{Exceeded, Policy};
 use crate::event::NameError;
 use crate::hub::Refused;
 use crate::hub::admission::Full as NoPlace;
@@ -22,13 +24,16 @@ const RETRY_STREAM: u32 = 10;
 /// Seconds after which the server may have room again, or another node answers.
 const RETRY_SERVER: u32 = 5;
 
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// A refusal.
 #[derive(Debug)]
 pub struct Problem {
     /// The status.
     pub status: StatusCode,
     detail: Cow<'static, str>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// The connection cannot go on after it: the rest of the request was not read.
     closes: bool,
 }
@@ -36,7 +41,7 @@ pub struct Problem {
 impl Problem {
     /// A refusal with a status and what is wrong, in words.
     pub fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { status, detail: detail.into(), header: None, closes: false }
+        Problem { status, detail: detail.into(), headers: Vec::new(), closes: false }
     }
 
     /// 400.
@@ -47,6 +52,12 @@ impl Problem {
     /// 403.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 421: the request is for a host that this server does not answer to.
+    pub fn misdirected() -> Problem {
+        let detail = "This server does not answer to this host.";
+        Problem::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
     /// 422: a field is missing or is not what it must be.
@@ -92,8 +103,17 @@ impl Problem {
         Problem { closes: true, ..self }
     }
 
-    fn with(self, name: HeaderName, value: HeaderValue) -> Problem {
-        Problem { header: Some((name, value)), ..self }
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Problem {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds a header of visible characters.
+    fn with_text(self, name: HeaderName, text: String) -> Problem {
+        match HeaderValue::try_from(text) {
+            Ok(value) => self.with(name, value),
+            Err(_) => self,
+        }
     }
 
     fn retry_after(self, seconds: u32) -> Problem {
@@ -126,9 +146,7 @@ impl Problem {
         let headers = answer.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);
-        if let Some((name, value)) = &self.header {
-            headers.insert(name, value.clone());
-        }
+        headers.extend(self.headers.iter().cloned());
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -156,6 +174,32 @@ impl From<JsonError> for Problem {
     }
 }
 
+impl From<Foreign> for Problem {
+    fn from(foreign: Foreign) -> Problem {
+        Problem::forbidden(foreign.to_string())
+    }
+}
+
+/// With the fields of draft-ietf-httpapi-ratelimit-headers-10.
+impl From<Exceeded> for Problem {
+    fn from(exceeded: Exceeded) -> Problem {
+        let Exceeded { policy, rate, retry_after } = exceeded;
+        let seconds = whole_seconds(retry_after);
+        let (name, window) = (policy.as_str(), rate.period.duration().as_secs());
+        let unit = if policy == Policy::Bytes { ";qu=\"content-bytes\"" } else { "" };
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, exceeded.to_string())
+            .retry_after(seconds)
+            .with_text(RATELIMIT_POLICY, format!("\"{name}\";q={}{unit};w={window}", rate.count))
+            .with_text(RATELIMIT, format!("\"{name}\";r=0;t={seconds}"))
+    }
+}
+
+/// Rounded up, and never none: who comes back too early is refused again.
+fn whole_seconds(time: Duration) -> u32 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
+}
+
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Problem {
         let (status, retry) = match refused {
@@ -168,10 +212,45 @@ impl From<Refused> for Problem {
             Refused::Full(NoPlace::Holder(_)) => {
                 (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_STREAM))
             }
+            Refused::Withdrawn => return Problem::unauthorized(true),
+            Refused::Tickets => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_STREAM)),
             Refused::Log(AppendError::Full) => (StatusCode::INSUFFICIENT_STORAGE, None),
             Refused::Log(AppendError::Conflict) => (StatusCode::CONFLICT, None),
         };
         let problem = Problem::new(status, refused.to_string());
         retry.into_iter().fold(problem, Problem::retry_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_exceeded_says_when_to_come_again() {
+        let refusal = |policy, rate: &str, milliseconds| {
+            let rate = rate.parse().expect("a rate");
+            let retry_after = Duration::from_millis(milliseconds);
+            let problem = Problem::from(Exceeded { policy, rate, retry_after });
+            let answer = problem.answer();
+            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+            assert!(problem.passes());
+            ["retry-after", "ratelimit-policy", "ratelimit"].map(|name| {
+                let value = answer.headers().get(name).expect("a header");
+                value.to_str().expect("a text").to_owned()
+            })
+        };
+        assert_eq!(
+            refusal(Policy::Publishes, "100/m", 1),
+            ["1", "\"publishes\";q=100;w=60", "\"publishes\";r=0;t=1"]
+        );
+        assert_eq!(
+            refusal(Policy::FailedCredentials, "10/h", 360_001),
+            ["361", "\"failed_credentials\";q=10;w=3600", "\"failed_credentials\";r=0;t=361"]
+        );
+        assert_eq!(
+            refusal(Policy::Bytes, "1000/s", 0),
+            ["1", "\"bytes\";q=1000;qu=\"content-bytes\";w=1", "\"bytes\";r=0;t=1"]
+        );
     }
 }

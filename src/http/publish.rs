@@ -5,13 +5,12 @@ use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode};
 
 use super::api::{self, Draft, Fields};
-use super::auth;
 use super::problem::Problem;
-use super::query::Query;
 use super::router::Publish;
 use super::{Answer, Server, json};
 use crate::cursor::Cursor;
 use crate::event::{Name, Payload};
+use crate::identity::Identity;
 use crate::json::Object;
 use crate::log::Once;
 
@@ -30,27 +29,28 @@ impl Server {
         &self,
         endpoint: Publish,
         request: Request<Incoming>,
-        query: &Query,
+        caller: &Identity,
     ) -> Result<Asked, Problem> {
-        let caller = auth::identify(&self.settings.auth, request.headers(), query)?
-            .ok_or_else(|| Problem::unauthorized(false))?;
+        self.doors.rates.publish(&caller.user)?;
         // The head goes with the request.
         let keys = request.headers().get_all("idempotency-key").iter().take(2);
         let keys: Vec<HeaderValue> = keys.cloned().collect();
         let body = self.bodies.read(&caller.user, request).await?;
+        self.doors.rates.bytes(&caller.user, body.bytes.len())?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
-        let once = match endpoint {
-            // Not kept, so a repeat cannot be known.
-            Publish::ChatTyping => None,
-            kept => once(&keys, &caller.user, kept.path(), &body.bytes)?,
-        };
         let draft = match endpoint {
-            Publish::Notification => api::notifications::send(&fields, &caller)?,
-            Publish::RealtimeUpdate => api::realtime::update(&fields, &caller)?,
-            Publish::ChatMessage => api::chat::send(&fields, &caller)?,
-            Publish::ChatTyping => api::chat::typing(&fields, &caller)?,
-            Publish::Maintenance => api::system::maintenance(&fields, &caller)?,
+            Publish::Notification => api::notifications::send(&fields, caller)?,
+            Publish::RealtimeUpdate => api::realtime::update(&fields, caller)?,
+            Publish::ChatMessage => api::chat::send(&fields, caller)?,
+            Publish::ChatTyping => api::chat::typing(&fields, caller)?,
+            Publish::Maintenance => api::system::maintenance(&fields, caller)?,
+            Publish::Event => api::guide::event(&fields, caller)?,
+        };
+        let once = match draft.ephemeral {
+            // Not kept, so a repeat cannot be known.
+            true => None,
+            false => once(&keys, &caller.user, endpoint.path(), &body.bytes)?,
         };
         Ok(Asked { draft, once })
     }

@@ -12,6 +12,8 @@ pub enum Endpoint {
     Stream(Stream),
     /// A way to publish.
     Publish(Publish),
+    /// What becomes of credentials.
+    Credentials(Credentials),
     /// `GET /system/status`.
     SystemStatus,
     /// `GET /healthz`.
@@ -31,18 +33,28 @@ pub enum Stream {
     Chat,
     /// How the server is.
     SystemStatus,
+    /// The guide's: to a user, to all, and on channels.
+    Guide,
 }
 
 impl Stream {
-    const ALL: [Stream; 4] =
-        [Stream::Notifications, Stream::Realtime, Stream::Chat, Stream::SystemStatus];
+    /// All of them.
+    pub const ALL: [Stream; 5] = [
+        Stream::Notifications,
+        Stream::Realtime,
+        Stream::Chat,
+        Stream::SystemStatus,
+        Stream::Guide,
+    ];
 
-    fn path(self) -> &'static str {
+    /// Its path, however the request had escaped it.
+    pub fn path(self) -> &'static str {
         match self {
             Stream::Notifications => "/notifications/stream",
             Stream::Realtime => "/realtime/stream",
             Stream::Chat => "/chat/stream",
             Stream::SystemStatus => "/system/status/stream",
+            Stream::Guide => "/api/notifications/stream",
         }
     }
 }
@@ -60,15 +72,18 @@ pub enum Publish {
     ChatTyping,
     /// What operators announce.
     Maintenance,
+    /// Any event, to a user, several, all, or on channels.
+    Event,
 }
 
 impl Publish {
-    const ALL: [Publish; 5] = [
+    const ALL: [Publish; 6] = [
         Publish::Notification,
         Publish::RealtimeUpdate,
         Publish::ChatMessage,
         Publish::ChatTyping,
         Publish::Maintenance,
+        Publish::Event,
     ];
 
     /// Its path, however the request had escaped it.
@@ -79,6 +94,30 @@ impl Publish {
             Publish::ChatMessage => "/chat/send",
             Publish::ChatTyping => "/chat/typing",
             Publish::Maintenance => "/system/maintenance",
+            Publish::Event => "/api/events",
+        }
+    }
+}
+
+/// What can be done with credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// Traded for a ticket.
+    Ticket,
+    /// Put under a stream in place of an older one.
+    Renew,
+    /// Withdrawn.
+    Revoke,
+}
+
+impl Credentials {
+    const ALL: [Credentials; 3] = [Credentials::Ticket, Credentials::Renew, Credentials::Revoke];
+
+    fn path(self) -> &'static str {
+        match self {
+            Credentials::Ticket => "/tickets",
+            Credentials::Renew => "/auth/renew",
+            Credentials::Revoke => "/auth/revoke",
         }
     }
 }
@@ -105,13 +144,15 @@ impl Endpoint {
         }
         let stream = Stream::ALL.into_iter().find(|stream| stream.path() == path);
         let publish = Publish::ALL.into_iter().find(|publish| publish.path() == path);
-        stream.map(Endpoint::Stream).or(publish.map(Endpoint::Publish))
+        let credentials = Credentials::ALL.into_iter().find(|known| known.path() == path);
+        let posts = publish.map(Endpoint::Publish).or(credentials.map(Endpoint::Credentials));
+        stream.map(Endpoint::Stream).or(posts)
     }
 
     /// The methods, as `Allow` lists them.
     pub fn allow(self) -> &'static str {
         match self {
-            Endpoint::Publish(_) => "POST, OPTIONS",
+            Endpoint::Publish(_) | Endpoint::Credentials(_) => "POST, OPTIONS",
             Endpoint::Stream(_) | Endpoint::SystemStatus | Endpoint::Health | Endpoint::Ready => {
                 "GET, HEAD, OPTIONS"
             }
@@ -121,8 +162,8 @@ impl Endpoint {
     fn verb(self, method: &Method) -> Result<Verb, Problem> {
         match (self, method) {
             (_, &Method::OPTIONS) => Ok(Verb::Options),
-            (Endpoint::Publish(_), &Method::POST) => Ok(Verb::Act),
-            (Endpoint::Publish(_), _) => Err(self.refuse(method)),
+            (Endpoint::Publish(_) | Endpoint::Credentials(_), &Method::POST) => Ok(Verb::Act),
+            (Endpoint::Publish(_) | Endpoint::Credentials(_), _) => Err(self.refuse(method)),
             (_, &Method::GET) => Ok(Verb::Act),
             (_, &Method::HEAD) => Ok(Verb::Head),
             (_, _) => Err(self.refuse(method)),

@@ -1,6 +1,5 @@
 //! The way of a stream request: from its parameters to the first bytes that its peer gets.
 
-use std::net::IpAddr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -8,16 +7,22 @@ use http_body_util::Full;
 use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode, Version};
 
-use super::auth::{self, Identity};
+use super::auth;
+use super::checks::Caller;
+use super::cors::Allowance;
 use super::problem::Problem;
 use super::query::Query;
 use super::router::Stream;
-use super::{ALLOW_ORIGIN, Answer, Server, api};
+use super::{Answer, Server, api};
 use crate::cursor::{Cursor, Requested};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Block, Chunk, Framing};
 use crate::hub::admission::Holder;
+use crate::hub::tickets::Presented;
 use crate::hub::{Admitted, Enters, Request, Resume};
+use crate::identity::Identity;
+use crate::rights;
+use crate::topic::Topic;
 
 /// The head of every stream, in the order it is sent; the rest depends on the version.
 const HEAD: [(&str, &str); 4] = [
@@ -59,15 +64,15 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads a request.
+    /// Reads a request of somebody who has been let in.
     pub(super) fn read(
         stream: Stream,
-        settings: &auth::Settings,
+        caller: Caller,
+        trust_user_id: bool,
         headers: &HeaderMap,
         query: &Query,
-        address: Option<IpAddr>,
     ) -> Result<Wanted, Problem> {
-        let caller = auth::identify(settings, headers, query)?;
+        let Caller { identity: caller, ticket, address } = caller;
         let named = query.all("userId").next().is_some();
         if caller.is_none() && !named && stream != Stream::SystemStatus {
             return Err(Problem::unauthorized(false));
@@ -79,15 +84,22 @@ impl Wanted {
         let client = query.name("client")?;
         let room = if stream == Stream::Chat { query.name("room")? } else { None };
         let mut topics = match stream {
-            // Its user's, who is known further down.
-            Stream::Notifications => Vec::new(),
             Stream::Realtime => api::realtime::topics(query)?,
-            Stream::Chat => api::chat::topics(room.as_ref()),
             Stream::SystemStatus => api::system::topics(),
+            Stream::Guide => api::guide::channels(query)?,
+            // Those of its user, who is known further down.
+            Stream::Notifications | Stream::Chat => Vec::new(),
         };
-        let owner = auth::stream_owner(settings, caller, query)?;
-        if let (Stream::Notifications, Some(owner)) = (stream, &owner) {
-            topics = api::notifications::topics(&owner.user);
+        let owner = auth::stream_owner(trust_user_id, caller.as_deref(), query)?;
+        if let Some(owner) = &owner {
+            let reader = caller.as_deref().unwrap_or(owner);
+            topics.extend(match stream {
+                Stream::Notifications => api::notifications::topics(&owner.user),
+                Stream::Guide => api::guide::topics(&owner.user),
+                Stream::Chat => api::chat::topics(room.as_ref(), reader),
+                Stream::Realtime | Stream::SystemStatus => Vec::new(),
+            });
+            may_listen_to_all(reader, &topics)?;
         }
         let (requested, cursor) = requested(headers, query);
         let user = owner.as_ref().map(|owner| owner.user.clone());
@@ -98,8 +110,10 @@ impl Wanted {
                 (None, None) => Holder::Nobody,
             },
             // An address is shared by strangers, who must not take each other's place.
-            client: user.clone().zip(client),
+            client: user.clone().zip(client.or_else(|| own_client(ticket.as_ref()?))),
             topics,
+            identity: caller,
+            ticket,
             requested: cursor,
             enters: room.zip(owner).map(|(room, owner)| {
                 let Identity { user, username, .. } = owner;
@@ -110,19 +124,37 @@ impl Wanted {
     }
 }
 
-/// What to go on from: the header if it says anything, else the parameter. Two of either mean
-/// nothing.
+fn may_listen_to_all(reader: &Identity, topics: &[Topic]) -> Result<(), Problem> {
+    match topics.iter().all(|topic| rights::may_listen(reader, topic)) {
+        true => Ok(()),
+        false => Err(Problem::forbidden("A room or channel of this stream is not open to you.")),
+    }
+}
+
+/// The client of a stream by ticket: it takes its own place when it comes back.
+fn own_client(ticket: &Presented) -> Option<Name> {
+    Name::new(&ticket.digest.to_string()).ok()
+}
+
+/// What to go on from: the header if it says anything, else the parameter.
 fn requested(headers: &HeaderMap, query: &Query) -> (Vec<u8>, Option<Requested>) {
-    let lines: Vec<&[u8]> =
-        headers.get_all("last-event-id").iter().map(HeaderValue::as_bytes).collect();
-    let values: Vec<&[u8]> = query.all("lastEventId").map(str::as_bytes).collect();
-    let of = |given: &[&[u8]]| match given {
-        [] | [b""] => None,
-        [one] => Some((one.to_vec(), Requested::parse(one))),
-        [first, ..] => Some((first.to_vec(), Requested::Invalid)),
-    };
-    let (text, cursor) = of(&lines).or_else(|| of(&values)).unzip();
-    (text.unwrap_or_default(), cursor)
+    let by_parameter = || the_one(query.all("lastEventId").map(str::as_bytes));
+    let (text, cursor) = last_event_id(headers).or_else(by_parameter).unzip();
+    (text.unwrap_or_default().to_vec(), cursor)
+}
+
+/// What an EventSource that comes back says it had last.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<(&[u8], Requested)> {
+    the_one(headers.get_all("last-event-id").iter().map(HeaderValue::as_bytes))
+}
+
+/// Two of them mean nothing.
+fn the_one<'a>(mut given: impl Iterator<Item = &'a [u8]>) -> Option<(&'a [u8], Requested)> {
+    match (given.next(), given.next()) {
+        (None | Some(b""), None) => None,
+        (Some(one), None) => Some((one, Requested::parse(one))),
+        (first, Some(_)) => Some((first.unwrap_or_default(), Requested::Invalid)),
+    }
 }
 
 /// Whether `Accept` leaves room for a stream (RFC 9110 section 12.5.1): the most specific range that
@@ -152,18 +184,21 @@ impl Server {
         &self,
         wanted: Wanted,
         version: Version,
+        allowance: &Allowance,
     ) -> Result<Departure, Problem> {
         let Wanted { request, user, requested, stream } = wanted;
         let admitted = self.hub.admit(request).await?;
         let framing = framing(version);
-        let mut opening = head(framing).into_bytes();
+        let mut opening = head(framing, allowance).into_bytes();
         let mut blocks = self.connected(&admitted, user.as_ref());
         if let Resume::Gap(reason) = admitted.resume {
             blocks.extend(gap(reason.as_str(), &requested, admitted.start));
         }
         opening.extend_from_slice(Chunk::around(&blocks).bytes(framing));
-        if stream == Stream::SystemStatus {
-            opening.extend_from_slice(&own(&self.hub.status_event(), framing));
+        match stream {
+            Stream::SystemStatus => opening.extend(own(&self.hub.status_event(), framing)),
+            Stream::Guide => opening.extend(own(&api::guide::welcome(), framing)),
+            Stream::Notifications | Stream::Realtime | Stream::Chat => {}
         }
         Ok(Departure { admitted, framing, opening: opening.into() })
     }
@@ -206,7 +241,7 @@ fn gap(reason: &str, requested: &[u8], start: Cursor) -> Vec<u8> {
     Block { id: Some(&start), ..Block::new("gap") }.with_payload(&payload, "")
 }
 
-fn head(framing: Framing) -> String {
+fn head(framing: Framing, allowance: &Allowance) -> String {
     let version = match framing {
         Framing::Chunked => "HTTP/1.1",
         Framing::UntilClose => "HTTP/1.0",
@@ -214,7 +249,10 @@ fn head(framing: Framing) -> String {
     let mut head = format!("{version} 200 OK\r\n");
     let mut line = |name: &str, value: &str| head.push_str(&format!("{name}: {value}\r\n"));
     HEAD.iter().for_each(|(name, value)| line(name, value));
-    line(ALLOW_ORIGIN.0, ALLOW_ORIGIN.1);
+    for (name, value) in allowance.pairs() {
+        // Origins and names are ASCII.
+        line(name.as_str(), value.to_str().unwrap_or_default());
+    }
     if framing == Framing::Chunked {
         CHUNKED.iter().for_each(|(name, value)| line(name, value));
     }
@@ -224,8 +262,8 @@ fn head(framing: Framing) -> String {
 }
 
 /// The answer to HEAD: what GET would begin with. hyper would leave out that GET is chunked.
-pub(super) fn head_only(version: Version) -> Bytes {
-    head(framing(version)).into()
+pub(super) fn head_only(version: Version, allowance: &Allowance) -> Bytes {
+    head(framing(version), allowance).into()
 }
 
 fn framing(version: Version) -> Framing {

@@ -1,13 +1,19 @@
-//! How many streams there may be: per user or address, and in all.
+//! Which streams there are, and how many there may be: per user or address, and in all.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use slab::Slab;
 use thiserror::Error;
 
+use super::revocations::Revocation;
 use crate::event::Name;
+use crate::identity::{Identity, Stamp};
 use crate::interner::Interner;
+use crate::reactor::{CloseReason, ConnectionId, Key, ShardNumber};
 
 /// Whom a stream counts for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,67 +46,223 @@ pub enum Full {
     Total,
 }
 
-/// Counts the streams.
+/// The streams that have a place.
 pub struct Admission {
     limits: Limits,
-    counts: Mutex<Counts>,
+    /// Makes the digests of a [`Standing`]; its key keeps anyone from choosing two that are alike.
+    digests: RandomState,
+    streams: Mutex<Streams>,
 }
 
 #[derive(Default)]
-struct Counts {
-    total: usize,
+struct Streams {
+    entries: Slab<Entry>,
     /// A holder's count is how often it is held.
     holders: Interner<Holder>,
+    /// The upper half of the next number.
+    next: u32,
 }
+
+// Paid for with each stream.
+const _: () = assert!(size_of::<Entry>() <= 40);
+
+struct Entry {
+    holder: u32,
+    /// The upper half of the stream's number; the lower half is the entry's place.
+    number: u32,
+    /// A [`Standing`], whose parts take 4 bytes less here than it does.
+    user: Option<NonZeroU64>,
+    token: Option<NonZeroU64>,
+    issued: u32,
+    whereabouts: Whereabouts,
+}
+
+impl Entry {
+    fn new(holder: u32) -> Entry {
+        let whereabouts = Whereabouts::Coming { shard: 0 };
+        Entry { holder, number: 0, user: None, token: None, issued: 0, whereabouts }
+    }
+
+    fn stands_on(&mut self, Standing { user, token, issued }: Standing) {
+        (self.user, self.token, self.issued) = (user, token, issued);
+    }
+}
+
+/// Where a stream is. There are 256 shards at most.
+#[derive(Clone, Copy)]
+enum Whereabouts {
+    /// On its way to its shard.
+    Coming { shard: u16 },
+    /// The same, to be ended when it gets there.
+    Withdrawn { shard: u16 },
+    /// In its shard.
+    Seated { shard: u16, key: Key },
+}
+
+/// Whose credential a stream rests on, as digests: what it takes to find it when that is withdrawn.
+#[derive(Clone, Copy, Default)]
+struct Standing {
+    /// `None` when nothing can withdraw it.
+    user: Option<NonZeroU64>,
+    token: Option<NonZeroU64>,
+    /// In seconds since 1970, rounded down: rather one too many is ended.
+    issued: u32,
+}
+
+/// Where to reach a stream.
+pub type Seated = (ShardNumber, Key);
 
 impl Admission {
     /// Nobody is there yet.
     pub fn new(limits: Limits) -> Arc<Admission> {
-        Arc::new(Admission { limits, counts: Mutex::default() })
+        // Not from zero, so that a number seen before a restart is not seen again after it.
+        let streams = Streams { next: rand::random(), ..Streams::default() };
+        let digests = RandomState::new();
+        Arc::new(Admission { limits, digests, streams: Mutex::new(streams) })
     }
 
     /// Takes a place.
     pub fn admit(self: &Arc<Self>, holder: &Holder) -> Result<Permit, Full> {
         let Limits { per_holder, total } = self.limits;
-        let mut counts = self.counts.lock();
-        let has = counts.holders.find(holder).map_or(0, |id| counts.holders.holders(id));
+        let mut streams = self.streams.lock();
+        let Streams { entries, holders, .. } = &mut *streams;
+        let has = holders.find(holder).map_or(0, |id| holders.holders(id));
         if *holder != Holder::Nobody && has as usize >= per_holder {
             return Err(Full::Holder(per_holder));
         }
-        if counts.total >= total {
+        if entries.len() >= total {
             return Err(Full::Total);
         }
-        counts.total += 1;
-        let holder = counts.holders.hold(holder);
-        Ok(Permit { admission: Arc::clone(self), holder })
+        let entry = Entry::new(holders.hold(holder));
+        let place = entries.insert(entry) as u32;
+        Ok(Permit { admission: Arc::clone(self), place })
     }
 
     /// How many streams are admitted now.
     pub fn streams(&self) -> usize {
-        self.counts.lock().total
+        self.streams.lock().entries.len()
+    }
+
+    /// Puts a stream that is seated under a new credential, and tells where it is; `None` if there
+    /// is no such stream of this user's credentials.
+    pub fn renew(&self, id: ConnectionId, identity: &Identity) -> Option<Seated> {
+        let standing = self.standing(identity);
+        let mut streams = self.streams.lock();
+        let entry = streams.entries.get_mut(id.0 as u32 as usize)?;
+        let the_same = entry.number == (id.0 >> 32) as u32
+            && entry.user.is_some()
+            && entry.user == standing.user;
+        match entry.whereabouts {
+            Whereabouts::Seated { shard, key } if the_same => {
+                entry.stands_on(standing);
+                Some((shard.into(), key))
+            }
+            Whereabouts::Seated { .. }
+            | Whereabouts::Coming { .. }
+            | Whereabouts::Withdrawn { .. } => None,
+        }
+    }
+
+    /// Finds the streams that rest on what was withdrawn: those that are seated, to be closed by
+    /// the caller; those on their way end when they get there.
+    pub fn withdraw(&self, revocation: &Revocation, until: Stamp) -> Vec<Seated> {
+        let digest = match revocation {
+            Revocation::Subject(user) => self.digest(user.as_str()),
+            Revocation::Token(id) => self.digest(id),
+        };
+        let rests_on_it = |entry: &Entry| match revocation {
+            Revocation::Subject(_) => {
+                entry.user == digest && u64::from(entry.issued) * 1_000 <= until.0
+            }
+            Revocation::Token(_) => entry.token == digest,
+        };
+        let mut seated = Vec::new();
+        for (_, entry) in &mut self.streams.lock().entries {
+            if !rests_on_it(entry) {
+                continue;
+            }
+            match entry.whereabouts {
+                Whereabouts::Coming { shard } => {
+                    entry.whereabouts = Whereabouts::Withdrawn { shard };
+                }
+                Whereabouts::Withdrawn { .. } => {}
+                Whereabouts::Seated { shard, key } => seated.push((shard.into(), key)),
+            }
+        }
+        seated
+    }
+
+    fn standing(&self, identity: &Identity) -> Standing {
+        let Some(credential) = &identity.credential else { return Standing::default() };
+        Standing {
+            user: self.digest(identity.user.as_str()),
+            token: credential.id.as_deref().and_then(|id| self.digest(id)),
+            issued: u32::try_from(credential.issued.0 / 1_000).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn digest(&self, text: &str) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.digests.hash_one(text) | 1)
     }
 }
 
 /// A place; its drop is the only way to give it back.
 pub struct Permit {
     admission: Arc<Admission>,
-    holder: u32,
+    place: u32,
+}
+
+impl Permit {
+    /// A new stream has the place, and goes to a shard. Tells its number.
+    pub fn begin(&self, shard: ShardNumber, identity: Option<&Identity>) -> ConnectionId {
+        let standing = identity.map(|identity| self.admission.standing(identity));
+        let mut streams = self.admission.streams.lock();
+        streams.next = streams.next.wrapping_add(1);
+        let number = streams.next;
+        let entry = &mut streams.entries[self.place as usize];
+        entry.number = number;
+        entry.stands_on(standing.unwrap_or_default());
+        entry.whereabouts = Whereabouts::Coming { shard: shard as u16 };
+        ConnectionId(u64::from(number) << 32 | u64::from(self.place))
+    }
+
+    /// The stream is in its shard; tells whether its credential was withdrawn on the way.
+    pub fn seated(&self, key: Key) -> Result<(), CloseReason> {
+        let entry = &mut self.admission.streams.lock().entries[self.place as usize];
+        let (shard, result) = match entry.whereabouts {
+            Whereabouts::Withdrawn { shard } => (shard, Err(CloseReason::Revoked)),
+            Whereabouts::Coming { shard } | Whereabouts::Seated { shard, .. } => (shard, Ok(())),
+        };
+        entry.whereabouts = Whereabouts::Seated { shard, key };
+        result
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts.lock();
-        counts.total -= 1;
-        counts.holders.release(self.holder);
+        let mut streams = self.admission.streams.lock();
+        let entry = streams.entries.remove(self.place as usize);
+        streams.holders.release(entry.holder);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Credential;
 
-    fn user(name: &str) -> Holder {
-        Holder::User(Name::new(name).expect("a name"))
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a name")
+    }
+
+    fn user(text: &str) -> Holder {
+        Holder::User(name(text))
+    }
+
+    fn token_of(user: &str, id: &str, issued: u64) -> Identity {
+        let credential =
+            Credential { id: Some(id.into()), issued: Stamp(issued), expires: Stamp(u64::MAX) };
+        Identity { credential: Some(credential), ..Identity::of(name(user)) }
     }
 
     #[test]
@@ -124,5 +286,62 @@ mod tests {
         let places: Vec<_> = (0..3).map(|_| admission.admit(&Holder::Nobody)).collect();
         assert!(places.iter().all(Result::is_ok));
         assert_eq!(admission.admit(&Holder::Nobody).err(), Some(Full::Total));
+    }
+
+    #[test]
+    fn streams_are_found_by_user_and_by_token_and_by_nothing_else() {
+        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+        let key = |slot| Key::of(slot, 0);
+        let open = |slot, identity: Option<&Identity>| {
+            let permit = admission.admit(&Holder::Nobody).expect("room");
+            permit.begin(1, identity);
+            assert_eq!(permit.seated(key(slot)), Ok(()));
+            permit
+        };
+        let _streams = [
+            open(0, Some(&token_of("a", "t", 5_000))),
+            open(1, Some(&token_of("a", "u", 9_000))),
+            open(2, Some(&token_of("b", "t", 5_000))),
+            open(3, Some(&Identity::of(name("a")))),
+            open(4, None),
+        ];
+        let found = |revocation, until| {
+            let found = admission.withdraw(&revocation, Stamp(until));
+            (0..5).filter(|slot| found.contains(&(1, key(*slot)))).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Revocation::Subject(name("a")), 8_999), [0]);
+        assert_eq!(found(Revocation::Subject(name("a")), 9_000), [0, 1]);
+        assert_eq!(found(Revocation::Token("t".into()), 0), [0, 2]);
+        assert!(found(Revocation::Token("a".into()), 9_000).is_empty());
+    }
+
+    #[test]
+    fn what_is_withdrawn_on_its_way_ends_when_it_is_there() {
+        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+        let permit = admission.admit(&user("a")).expect("room");
+        permit.begin(0, Some(&token_of("a", "t", 0)));
+        assert!(admission.withdraw(&Revocation::Token("t".into()), Stamp(0)).is_empty());
+        assert_eq!(permit.seated(Key::of(0, 0)), Err(CloseReason::Revoked));
+    }
+
+    #[test]
+    fn only_its_own_user_renews_a_stream() {
+        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+        let permit = admission.admit(&user("a")).expect("room");
+        let old = permit.begin(0, Some(&token_of("a", "t", 0)));
+        let key = Key::of(7, 1);
+        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), None, "not seated yet");
+        assert_eq!(permit.seated(key), Ok(()));
+        assert_eq!(admission.renew(old, &token_of("b", "u", 1)), None);
+        assert_eq!(admission.renew(ConnectionId(old.0 ^ 1 << 32), &token_of("a", "u", 1)), None);
+        assert_eq!(admission.renew(ConnectionId(old.0 ^ 1), &token_of("a", "u", 1)), None);
+        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), Some((0, key)));
+        assert!(admission.withdraw(&Revocation::Token("t".into()), Stamp(9)).is_empty());
+        assert_eq!(admission.withdraw(&Revocation::Token("u".into()), Stamp(9)), [(0, key)]);
+        let new = permit.begin(0, None);
+        assert_ne!(old, new);
+        assert_eq!(permit.seated(key), Ok(()));
+        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), None, "another has its place");
+        assert_eq!(admission.renew(new, &Identity::of(name("a"))), None, "nothing to renew");
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::admission::{Full, Permit};
+use super::admission::{Full, Permit, Seated};
 use crate::event::Name;
-use crate::reactor::{Key, ShardNumber};
+use crate::reactor::{CloseReason, ConnectionId, Key, ShardNumber};
 
 /// A user and one of his clients.
 pub type ClientName = (Name, Name);
@@ -37,32 +37,43 @@ enum State {
     Taken,
 }
 
-/// The stream that lost its place, when it is in a shard already.
-pub type Ousted = (ShardNumber, Key);
+/// A client's place with a new stream in it.
+pub struct Taken {
+    /// The new stream's hold on it.
+    pub place: ClaimedPlace,
+    /// The new stream's number.
+    pub id: ConnectionId,
+    /// The stream that lost it, when it is in a shard already.
+    pub ousted: Option<Seated>,
+}
 
 impl Clients {
-    /// Takes a client's place, from the stream that has it or else by `admit`.
+    /// Takes a client's place, from the stream that has it or else by `admit`, and lets the new
+    /// stream `begin` in it.
     pub fn take_place(
         self: &Arc<Self>,
         client: ClientName,
         shard: ShardNumber,
         admit: impl FnOnce() -> Result<Permit, Full>,
-    ) -> Result<(ClaimedPlace, Option<Ousted>), Full> {
+        begin: impl FnOnce(&Permit) -> ConnectionId,
+    ) -> Result<Taken, Full> {
         let mut claims = self.claims.lock();
         let before = claims.get(&client).and_then(|claim| claim.take());
         let (permit, ousted) = match before {
             Some((permit, ousted)) => (permit, ousted),
             None => (admit()?, None),
         };
+        // Under the lock: who takes the place from this stream must find it begun.
+        let id = begin(&permit);
         let claim = Arc::new(Claim { shard, state: Mutex::new(State::Coming(permit)) });
         claims.insert(client.clone(), Arc::clone(&claim));
-        Ok((ClaimedPlace { clients: Arc::clone(self), client, claim }, ousted))
+        Ok(Taken { place: ClaimedPlace { clients: Arc::clone(self), client, claim }, id, ousted })
     }
 }
 
 impl Claim {
     /// The permit, if this stream still has it.
-    fn take(&self) -> Option<(Permit, Option<Ousted>)> {
+    fn take(&self) -> Option<(Permit, Option<Seated>)> {
         match std::mem::replace(&mut *self.state.lock(), State::Taken) {
             State::Coming(permit) => Some((permit, None)),
             State::Seated(permit, key) => Some((permit, Some((self.shard, key)))),
@@ -79,15 +90,16 @@ pub struct ClaimedPlace {
 }
 
 impl ClaimedPlace {
-    /// The stream is in its shard; `false` when its place is taken already.
-    pub fn seated(&self, key: Key) -> bool {
+    /// The stream is in its shard, or its place is taken already.
+    pub fn seated(&self, key: Key) -> Result<(), CloseReason> {
         let mut state = self.claim.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
             State::Coming(permit) | State::Seated(permit, _) => {
+                let seated = permit.seated(key);
                 *state = State::Seated(permit, key);
-                true
+                seated
             }
-            State::Taken => false,
+            State::Taken => Err(CloseReason::Replaced),
         }
     }
 }
@@ -118,14 +130,19 @@ mod tests {
         let admit = || admission.admit(&Holder::User(name("u")));
         let clients = Arc::new(Clients::default());
         let tab = (name("u"), name("tab"));
-        let take = |client: &ClientName| clients.take_place(client.clone(), 0, admit);
-        let Ok((first, None)) = take(&tab) else { panic!("no room for the first") };
+        let begin = |permit: &Permit| permit.begin(0, None);
+        let take = |client: &ClientName| {
+            let taken = clients.take_place(client.clone(), 0, admit, begin)?;
+            assert_eq!(taken.ousted, None);
+            Ok::<_, Full>(taken.place)
+        };
+        let Ok(first) = take(&tab) else { panic!("no room for the first") };
         assert!(take(&(name("u"), name("other"))).is_err());
-        let Ok((second, None)) = take(&tab) else { panic!("the place was not taken over") };
+        let Ok(second) = take(&tab) else { panic!("the place was not taken over") };
         assert_eq!(admission.streams(), 1);
         drop(first);
         assert_eq!(admission.streams(), 1);
-        let Ok((third, None)) = take(&tab) else { panic!("the place was not taken over") };
+        let Ok(third) = take(&tab) else { panic!("the place was not taken over") };
         drop(second);
         assert_eq!(admission.streams(), 1);
         drop(third);

@@ -5,13 +5,16 @@
 
 pub mod admission;
 mod clients;
+mod credentials;
 mod presence;
 mod resume;
+mod revocations;
 mod status;
+pub mod tickets;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -20,17 +23,22 @@ use thiserror::Error;
 use crate::cursor::{Cursor, Requested};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Framing};
-use crate::log::{AppendError, EventLog, Once};
+use crate::identity::{Identity, Stamp};
+use crate::log::{AppendError, EventLog, Kind, Once};
 use crate::reactor::{
     self, CloseReason, ConnectionId, Guard, Key, Peer, Reactor, Seat, ShardNumber,
 };
+use crate::rights::Filter;
 use crate::topic::{Subscription, Topic, Topics};
 
 use admission::{Admission, Full, Holder, Limits, Permit};
-use clients::{ClaimedPlace, Clients};
+use clients::{ClaimedPlace, Clients, Taken};
 use presence::{Attendance, Attendee, Departed, Presence};
 pub use resume::{Reason, Resume};
+pub use revocations::Revocation;
+use revocations::Revocations;
 use status::Meter;
+use tickets::{Presented, TicketUse, Tickets};
 
 /// What an operator decides about the hub.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +49,8 @@ pub struct Settings {
     pub replay_limit: usize,
     /// How often the status of the system is sent.
     pub status_interval: Duration,
+    /// How long a ticket waits for its stream, and for its stream to come back.
+    pub ticket_ttl: Duration,
 }
 
 /// Events and streams of one node.
@@ -50,31 +60,38 @@ pub struct Hub {
     topics: Arc<Topics>,
     reactor: Reactor<Occupancy>,
     admission: Arc<Admission>,
+    revocations: Revocations,
+    tickets: Arc<Tickets>,
     clients: Arc<Clients>,
     presence: Arc<Presence>,
     /// Held from a change of presence until it is told, so that a room hears of them in order.
     announcing: Mutex<()>,
     meter: Meter,
     draining: AtomicBool,
-    next_connection: AtomicU64,
 }
 
 /// What a stream occupies; dropped when it begins to close.
 pub struct Occupancy {
     place: Place,
-    /// Boxed, because only streams of a chat room have one.
-    _attendance: Option<Box<Attendance>>,
+    /// Boxed, because most streams have neither.
+    _besides: Option<Box<Besides>>,
+}
+
+/// What some streams occupy besides their place; held for its drop.
+struct Besides {
+    _attendance: Option<Attendance>,
+    _ticket: Option<TicketUse>,
 }
 
 enum Place {
-    Own(#[expect(dead_code, reason = "held for its drop")] Permit),
+    Own(Permit),
     OfClient(Box<ClaimedPlace>),
 }
 
 impl Guard for Occupancy {
-    fn seated(&self, key: Key) -> bool {
+    fn seated(&self, key: Key) -> Result<(), CloseReason> {
         match &self.place {
-            Place::Own(_) => true,
+            Place::Own(permit) => permit.seated(key),
             Place::OfClient(place) => place.seated(key),
         }
     }
@@ -88,6 +105,10 @@ pub struct Request {
     pub client: Option<(Name, Name)>,
     /// What it listens to.
     pub topics: Vec<Topic>,
+    /// Whose credential it rests on; not always the one that it counts for.
+    pub identity: Option<Arc<Identity>>,
+    /// The ticket that it uses up.
+    pub ticket: Option<Presented>,
     /// Where it wants to go on.
     pub requested: Option<Requested>,
     /// The room that its user comes into.
@@ -114,6 +135,8 @@ pub struct Admitted {
     pub resume: Resume,
     shard: ShardNumber,
     topics: Subscription,
+    filter: Option<Box<Filter>>,
+    expires: Option<Stamp>,
     stay: Occupancy,
 }
 
@@ -126,9 +149,15 @@ pub enum Refused {
     /// There are as many streams as there may be.
     #[error(transparent)]
     Full(#[from] Full),
-    /// The log did not take the event.
+    /// The log did not take it.
     #[error(transparent)]
     Log(#[from] AppendError),
+    /// What its sender's credential rests on counts no more.
+    #[error("the credential was withdrawn or used")]
+    Withdrawn,
+    /// The user has as many tickets waiting as he may.
+    #[error("there are too many tickets of this user that wait for their stream")]
+    Tickets,
 }
 
 impl Hub {
@@ -142,9 +171,12 @@ impl Hub {
     ) -> std::io::Result<Arc<Hub>> {
         let log = Arc::new(log);
         let reactor = Reactor::start(streams, shards, &log)?;
+        let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
         Ok(Arc::new(Hub {
             settings,
             admission: Admission::new(settings.limits),
+            revocations: Revocations::read(log.take_kept(Kind::Revoked)),
+            tickets: Arc::new(Tickets::read(ticket_rows, ttl, Instant::now())),
             log,
             topics,
             reactor,
@@ -153,8 +185,6 @@ impl Hub {
             announcing: Mutex::new(()),
             meter: Meter::start(),
             draining: AtomicBool::new(false),
-            // Not from zero, so that a number seen before a restart is not seen again after it.
-            next_connection: AtomicU64::new(rand::random::<u64>() & !0xffff_ffff),
         }))
     }
 
@@ -193,33 +223,64 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        let shard = self.reactor.choose();
-        let admit = || self.admission.admit(&request.holder);
-        let place = match request.client {
-            None => Place::Own(admit()?),
-            Some(client) => {
-                let (place, ousted) = self.clients.take_place(client, shard, admit)?;
-                if let Some((shard, key)) = ousted {
-                    self.reactor.close(shard, key, CloseReason::Replaced);
-                }
-                Place::OfClient(Box::new(place))
+        let Request { holder, client, topics, identity, ticket, requested, enters } = request;
+        let mut ticket = match ticket {
+            None => None,
+            Some(presented) => {
+                let used = self.tickets.open(&presented, Instant::now());
+                Some(used.ok_or(Refused::Withdrawn)?)
             }
         };
-        let topics = self.topics.subscribe(&request.topics);
-        let (start, resume) = self.find_start(request.requested, &topics).await;
+        let (place, id, shard) = self.place(&holder, client, identity.as_deref())?;
+        // Whoever withdraws it from now on finds the stream.
+        if identity.as_ref().is_some_and(|identity| self.revocations.cover(identity)) {
+            return Err(Refused::Withdrawn);
+        }
+        let filter = identity.as_ref().and_then(|identity| Filter::of(identity, &topics));
+        let topics = self.topics.subscribe(&topics);
+        let (start, resume) = self.find_start(requested, &topics).await;
         // Finding the start may have taken a while.
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        let attendance = request.enters.map(|enters| Box::new(self.enter(enters)));
+        if let Some(ticket) = &mut ticket {
+            ticket.confirm();
+        }
+        let attendance = enters.map(|enters| self.enter(enters));
+        let besides = (attendance.is_some() || ticket.is_some())
+            .then(|| Box::new(Besides { _attendance: attendance, _ticket: ticket }));
+        let credential = identity.as_ref().and_then(|identity| identity.credential.as_ref());
         Ok(Admitted {
-            id: ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed)),
+            id,
             start,
             resume,
             shard,
             topics,
-            stay: Occupancy { place, _attendance: attendance },
+            filter: filter.map(Box::new),
+            expires: credential.map(|credential| credential.expires),
+            stay: Occupancy { place, _besides: besides },
         })
+    }
+
+    fn place(
+        &self,
+        holder: &Holder,
+        client: Option<(Name, Name)>,
+        identity: Option<&Identity>,
+    ) -> Result<(Place, ConnectionId, ShardNumber), Full> {
+        let shard = self.reactor.choose();
+        let admit = || self.admission.admit(holder);
+        let begin = |permit: &Permit| permit.begin(shard, identity);
+        let Some(client) = client else {
+            let permit = admit()?;
+            let id = begin(&permit);
+            return Ok((Place::Own(permit), id, shard));
+        };
+        let Taken { place, id, ousted } = self.clients.take_place(client, shard, admit, begin)?;
+        if let Some((shard, key)) = ousted {
+            self.reactor.close(shard, key, CloseReason::Replaced);
+        }
+        Ok((Place::OfClient(Box::new(place)), id, shard))
     }
 
     async fn find_start(
@@ -261,9 +322,10 @@ impl Hub {
     /// Hands an admitted stream to its shard: first the bytes of `opening`, then what follows its
     /// start.
     pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
-        let Admitted { id, start, shard, topics, stay, .. } = admitted;
-        let start = start.position;
-        self.reactor.seat(shard, Seat { socket, id, topics, guard: stay, start, framing, opening });
+        let Admitted { id, start, shard, topics, filter, expires, stay, .. } = admitted;
+        let (start, guard) = (start.position, stay);
+        let seat = Seat { socket, id, topics, filter, expires, guard, start, framing, opening };
+        self.reactor.seat(shard, seat);
     }
 
     /// What the process uses, for `GET /system/status`.
@@ -277,11 +339,13 @@ impl Hub {
         Event::new(vec![Topic::system()], "status", payload)
     }
 
-    /// Sends the status of the system at its interval, and tells rooms who has left them. Never
-    /// ends.
+    /// Sends the status of the system at its interval, tells rooms who has left them, and forgets
+    /// tickets that are over. Never ends.
     pub async fn tend(&self) {
         let mut interval = tokio::time::interval(self.settings.status_interval);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tidying = tokio::time::interval(TIDY_EVERY);
+        tidying.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = interval.tick() => {
@@ -289,6 +353,7 @@ impl Hub {
                         self.tell(&self.status_event());
                     }
                 }
+                _ = tidying.tick() => self.forget_tickets().await,
                 () = self.presence.somebody_departs() => self.announce_departed(),
             }
         }
@@ -328,6 +393,8 @@ impl Hub {
     }
 }
 
+/// How often it is looked for what can be forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 

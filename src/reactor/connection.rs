@@ -14,6 +14,7 @@ use super::wheel::Tick;
 use super::{CloseReason, ConnectionId, Limits};
 use crate::cursor::Position;
 use crate::frame::{Ephemeral, Frame, Framing};
+use crate::rights::Filter;
 use crate::topic::Subscription;
 
 /// Where a connection is in its life.
@@ -67,8 +68,17 @@ impl Unsent {
 /// close.
 pub(super) struct Stay<G> {
     pub(super) topics: Subscription,
+    /// What it may read of them.
+    pub(super) filter: Option<Box<Filter>>,
     /// The hub's guards; only their drop matters here.
     pub(super) _guard: G,
+}
+
+impl<G> Stay<G> {
+    /// Whether an event that is on one of its topics may be read.
+    pub(super) fn may_read(&self, room: Option<&str>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.passes(room))
+    }
 }
 
 /// Frames of a batch that concern a connection: the first and the last.
@@ -80,6 +90,22 @@ pub(super) struct Marks {
 
 /// No mark.
 pub(super) const UNMARKED: Marks = Marks { first: u16::MAX, last: 0 };
+
+/// Later than everything.
+pub(super) const NEVER: Tick = Tick::MAX;
+
+/// What has to be done with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It was quiet: a sign of life, with how far it has come.
+    Heartbeat,
+    /// Its credential ends soon, and its client shall know.
+    ExpiryNotice,
+    /// It has to end.
+    Close(CloseReason),
+    /// It had its last words and time enough to take them.
+    Forget,
+}
 
 /// The slab's entry.
 pub(super) struct Connection<S, G> {
@@ -97,6 +123,10 @@ pub(super) struct Connection<S, G> {
     pub(super) last_id: Tick,
     /// When the peer last took bytes.
     pub(super) last_taken: Tick,
+    /// When its credential ends; [`NEVER`] if it does not.
+    pub(super) expires: Tick,
+    /// Its client knows that the credential ends soon.
+    pub(super) knows_of_expiry: bool,
     pub(super) marks: Marks,
     pub(super) framing: Framing,
     /// A page was asked for and has not come yet.
@@ -120,24 +150,51 @@ pub(super) enum Written {
 impl<S: Socket, G> Connection<S, G> {
     /// When the wheel has to look at it.
     pub(super) fn deadline(&self, limits: &Limits) -> Tick {
-        // Who waits for a page is not idle: no byte waits for him.
-        let idle = if self.awaits_page { Tick::MAX } else { self.last_taken + limits.idle };
+        let of_phase = match self.phase {
+            Phase::Live => self.heartbeat_at(limits).min(self.notice_at(limits)),
+            Phase::Replaying => self.idle_at(limits),
+            Phase::CatchingUp { since } => (since + limits.max_lag).min(self.idle_at(limits)),
+            // Its credential matters no more.
+            Phase::Closing { until } => return until,
+        };
+        of_phase.min(self.expires)
+    }
+
+    /// What has to be done now, if anything.
+    pub(super) fn due(&self, limits: &Limits, now: Tick) -> Option<Due> {
+        let when = |at: Tick, due: Due| (now >= at).then_some(due);
+        let idle = || when(self.idle_at(limits), Due::Close(CloseReason::IdleTimeout));
+        let of_phase = || match self.phase {
+            Phase::Live => when(self.notice_at(limits), Due::ExpiryNotice)
+                .or_else(|| when(self.heartbeat_at(limits), Due::Heartbeat)),
+            Phase::Replaying => idle(),
+            Phase::CatchingUp { since } => {
+                when(since + limits.max_lag, Due::Close(CloseReason::SlowConsumer)).or_else(idle)
+            }
+            Phase::Closing { until } => when(until, Due::Forget),
+        };
         match self.phase {
-            Phase::Live => self.last_id + limits.heartbeat,
-            Phase::Replaying => idle,
-            Phase::CatchingUp { since } => (since + limits.max_lag).min(idle),
-            Phase::Closing { until } => until,
+            Phase::Closing { .. } => of_phase(),
+            Phase::Live | Phase::Replaying | Phase::CatchingUp { .. } => {
+                when(self.expires, Due::Close(CloseReason::TokenExpired)).or_else(of_phase)
+            }
         }
     }
 
-    /// Why it has to end at its deadline; `None` when it only needs a heartbeat.
-    pub(super) fn overdue(&self, limits: &Limits, now: Tick) -> Option<CloseReason> {
-        match self.phase {
-            Phase::Live | Phase::Closing { .. } => None,
-            Phase::CatchingUp { since } if now >= since + limits.max_lag => {
-                Some(CloseReason::SlowConsumer)
-            }
-            Phase::Replaying | Phase::CatchingUp { .. } => Some(CloseReason::IdleTimeout),
+    fn heartbeat_at(&self, limits: &Limits) -> Tick {
+        self.last_id + limits.heartbeat
+    }
+
+    fn idle_at(&self, limits: &Limits) -> Tick {
+        // Who waits for a page is not idle: no byte waits for him.
+        if self.awaits_page { NEVER } else { self.last_taken + limits.idle }
+    }
+
+    fn notice_at(&self, limits: &Limits) -> Tick {
+        match self.expires {
+            NEVER => NEVER,
+            _ if self.knows_of_expiry => NEVER,
+            expires => expires.saturating_sub(limits.expiry_notice),
         }
     }
 

@@ -43,7 +43,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             frames.clear();
             slices.clear();
             for frame in &batch[usize::from(first)..=usize::from(last)] {
-                if frame.topics().meets(stay.topics.set()) {
+                if frame.topics().meets(stay.topics.set()) && stay.may_read(frame.room()) {
                     frames.push(frame);
                     slices.push(IoSlice::new(frame.bytes(connection.framing)));
                 }
@@ -99,7 +99,9 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         slots.dedup();
         for slot in slots {
             let owed = |sent| Unsent::new(Owed::Ephemeral(Arc::clone(event)), sent);
-            if self.connections[slot as usize].phase == Phase::Live {
+            let connection = &self.connections[slot as usize];
+            let may_read = connection.stay.as_ref().is_some_and(|stay| stay.may_read(event.room()));
+            if connection.phase == Phase::Live && may_read {
                 let framing = self.framing(slot);
                 self.write_aside(slot, event.bytes(framing), owed, now);
             }
@@ -163,12 +165,14 @@ impl<S: Socket, G: Guard> Shard<S, G> {
 
     /// Writes frames to a connection that is not level; tells whether it took them all.
     fn write_missed(&mut self, slot: u32, frames: &[Arc<Frame>], now: Moment) -> bool {
-        for frames in frames.chunks(BATCH) {
+        let Some(stay) = &self.connections[slot as usize].stay else { return true };
+        let readable: Vec<&Arc<Frame>> =
+            frames.iter().filter(|frame| stay.may_read(frame.room())).collect();
+        for frames in readable.chunks(BATCH) {
             let connection = &mut self.connections[slot as usize];
             let slices: Vec<IoSlice<'_>> =
                 frames.iter().map(|frame| IoSlice::new(frame.bytes(connection.framing))).collect();
-            let frames: Vec<&Arc<Frame>> = frames.iter().collect();
-            let written = connection.write_frames(&frames, &slices, now.tick);
+            let written = connection.write_frames(frames, &slices, now.tick);
             if written != Written::All {
                 self.settle(slot, written, now);
                 return false;

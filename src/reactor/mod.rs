@@ -6,6 +6,7 @@
 
 mod connection;
 mod delivery;
+mod expiry;
 mod index;
 pub mod shard;
 mod socket;
@@ -24,7 +25,9 @@ use parking_lot::Mutex;
 use crate::cursor::Position;
 use crate::event::Payload;
 use crate::frame::{Block, Ephemeral, Framing, farewell};
+use crate::identity::{Identity, Stamp};
 use crate::log::EventLog;
+use crate::rights::Filter;
 use crate::topic::Subscription;
 
 pub use socket::{Pace, Peer, Socket, UNACKNOWLEDGED};
@@ -40,6 +43,8 @@ pub struct Limits {
     pub idle: Tick,
     /// A connection that is not level again after this is ended.
     pub max_lag: Tick,
+    /// A stream is told this long before its credential ends.
+    pub expiry_notice: Tick,
 }
 
 /// What an operator decides about streams.
@@ -70,6 +75,14 @@ pub struct Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
+impl ConnectionId {
+    /// The inverse of what is displayed.
+    pub fn parse(text: &str) -> Option<ConnectionId> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        digits.then(|| u64::from_str_radix(text, 16).ok()).flatten().map(ConnectionId)
+    }
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -84,10 +97,16 @@ pub struct Key {
     generation: u32,
 }
 
+impl Key {
+    pub(crate) fn of(slot: u32, generation: u32) -> Key {
+        Key { slot, generation }
+    }
+}
+
 /// What a stream occupies outside of the reactor: dropped when the stream begins to close.
 pub trait Guard: Send + 'static {
-    /// The stream sits now. `false` when another has taken its place in the meantime.
-    fn seated(&self, key: Key) -> bool;
+    /// The stream sits now; tells why it has to end at once, if anything has happened meanwhile.
+    fn seated(&self, key: Key) -> Result<(), CloseReason>;
 }
 
 /// An admitted stream on its way into a shard.
@@ -98,6 +117,10 @@ pub struct Seat<S, G> {
     pub id: ConnectionId,
     /// What it listens to.
     pub topics: Subscription,
+    /// What it may read of that.
+    pub filter: Option<Box<Filter>>,
+    /// From when on its credential counts no more, if that ends.
+    pub expires: Option<Stamp>,
     /// What it occupies.
     pub guard: G,
     /// It gets what comes after this position.
@@ -119,6 +142,10 @@ pub enum CloseReason {
     SlowConsumer,
     /// It took no bytes for too long.
     IdleTimeout,
+    /// Its credential has ended.
+    TokenExpired,
+    /// Its credential was withdrawn, or no longer has the right to what it listens to.
+    Revoked,
     /// The server ends; the client shall come back after `retry` milliseconds.
     Shutdown {
         /// Milliseconds.
@@ -135,6 +162,10 @@ impl CloseReason {
             CloseReason::Replaced => "Another stream of the same client took the place of this one",
             CloseReason::SlowConsumer => "The connection was too far behind",
             CloseReason::IdleTimeout => "The connection took no data for too long",
+            CloseReason::TokenExpired => "The credential of this stream has expired",
+            CloseReason::Revoked => {
+                "The credential of this stream, or its right to it, was withdrawn"
+            }
             CloseReason::Shutdown { .. } => "The server is shutting down",
             CloseReason::Fault => "Internal server error",
         }
@@ -166,6 +197,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Replaced => "replaced",
             CloseReason::SlowConsumer => "slow_consumer",
             CloseReason::IdleTimeout => "idle_timeout",
+            CloseReason::TokenExpired => "token_expired",
+            CloseReason::Revoked => "revoked",
             CloseReason::Shutdown { .. } => "shutdown",
             CloseReason::Fault => "fault",
         })
@@ -211,6 +244,11 @@ impl<G: Guard> Reactor<G> {
     /// Ends a stream.
     pub fn close(&self, shard: ShardNumber, key: Key, reason: CloseReason) {
         self.inboxes[shard].send(Command::Close(key, reason));
+    }
+
+    /// Lets a stream go on under another credential.
+    pub fn renew(&self, shard: ShardNumber, key: Key, identity: Arc<Identity>) {
+        self.inboxes[shard].send(Command::Renew(key, identity));
     }
 
     /// Sends an event to those who are there and not behind.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::connection::{Connection, Owed, Phase, Stay, UNMARKED, Unsent, Written};
+use super::connection::{Connection, Due, Owed, Phase, Stay, UNMARKED, Unsent, Written};
+use super::expiry;
 use super::index::Index;
 use super::socket::{Pace, Socket};
 use super::wheel::{Tick, Wheel};
@@ -18,7 +19,9 @@ use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
 use crate::topic::Topic;
 
-// A connection's budget; what grows it is paid for 10,000 times over.
+// A connection's budget; what grows it is paid for 10,000 times over. In debug builds mio's sockets
+// have more in them.
+#[cfg(not(debug_assertions))]
 const _: () = assert!(size_of::<Connection<super::Peer, [usize; 3]>>() <= 128);
 
 /// How long a peer that does not hang up after the last words is waited for.
@@ -137,13 +140,15 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         self.connections.insert(Connection {
             socket: seat.socket,
             id: seat.id,
-            stay: Some(Stay { topics: seat.topics, _guard: seat.guard }),
+            stay: Some(Stay { topics: seat.topics, filter: seat.filter, _guard: seat.guard }),
             unsent: Some(Unsent::new(Owed::Own(seat.opening), 0)),
             position: seat.start,
             phase: Phase::Replaying,
             generation: key.generation,
             last_id: now.tick,
             last_taken: now.tick,
+            expires: expiry::tick_of(seat.expires, now),
+            knows_of_expiry: false,
             marks: UNMARKED,
             framing: seat.framing,
             awaits_page: false,
@@ -151,8 +156,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         });
         self.rearm(key.slot);
         self.read_on(key.slot, now);
-        if !kept {
-            self.close(key, CloseReason::Replaced, now);
+        if let Err(reason) = kept {
+            self.close(key, reason, now);
         }
     }
 
@@ -251,26 +256,22 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 
     fn visit(&mut self, slot: u32, heartbeat: &Chunk, now: Moment) {
+        match self.connections[slot as usize].due(&self.settings.limits, now.tick) {
+            // Its deadline was moved since the wheel heard of it.
+            None => self.rearm(slot),
+            Some(Due::Heartbeat) => self.send_heartbeat(slot, heartbeat, now),
+            Some(Due::ExpiryNotice) => self.announce_expiry(slot, now),
+            Some(Due::Close(reason)) => self.close(self.key(slot), reason, now),
+            Some(Due::Forget) => self.remove(slot),
+        }
+    }
+
+    fn send_heartbeat(&mut self, slot: u32, heartbeat: &Chunk, now: Moment) {
         let connection = &mut self.connections[slot as usize];
-        if connection.deadline(&self.settings.limits) > now.tick {
-            return self.rearm(slot);
-        }
-        match (connection.phase, connection.overdue(&self.settings.limits, now.tick)) {
-            (Phase::Live, _) => {
-                let bytes = heartbeat.bytes(connection.framing);
-                connection.last_id = now.tick;
-                self.write_aside(
-                    slot,
-                    bytes,
-                    |sent| Unsent::new(Owed::Own(bytes.into()), sent),
-                    now,
-                );
-                self.rearm(slot);
-            }
-            (Phase::Closing { .. }, _) => self.remove(slot),
-            (_, Some(reason)) => self.close(self.key(slot), reason, now),
-            (_, None) => self.rearm(slot),
-        }
+        let bytes = heartbeat.bytes(connection.framing);
+        connection.last_id = now.tick;
+        self.write_aside(slot, bytes, |sent| Unsent::new(Owed::Own(bytes.into()), sent), now);
+        self.rearm(slot);
     }
 
     /// Makes the wheel wake the connection no later than it is due.

@@ -14,6 +14,7 @@ use super::shard::{Effect, Shard};
 use super::wheel::{TICK_MILLISECONDS, Tick};
 use super::{CloseReason, Guard, Key, Moment, Peer, Seat, Settings};
 use crate::frame::Ephemeral;
+use crate::identity::Identity;
 use crate::log::{EventLog, Page, PageError};
 use crate::vital;
 
@@ -33,6 +34,7 @@ const RETURN_AFTER: std::ops::RangeInclusive<u64> = 1_000..=8_000;
 pub(super) enum Command<G> {
     Seat(Seat<Peer, G>),
     Close(Key, CloseReason),
+    Renew(Key, Arc<Identity>),
     Ephemeral(Arc<Ephemeral>),
     Page(Key, Result<Page, PageError>),
     Drain { until: Instant },
@@ -194,6 +196,7 @@ impl<G: Guard> Turner<G> {
         match command {
             Command::Seat(seat) => self.seat(seat, now),
             Command::Close(key, reason) => self.shard.close(key, reason, now),
+            Command::Renew(key, identity) => self.shard.renew(key, &identity, now),
             Command::Ephemeral(event) => {
                 // What was kept before it comes before it.
                 self.shard.reach(self.log.ring().extent().head, now);
@@ -259,5 +262,5 @@ fn token_of(key: Key) -> Token {
 }
 
 fn key_of(token: Token) -> Key {
-    Key { slot: (token.0 >> 32) as u32, generation: token.0 as u32 }
+    Key::of((token.0 >> 32) as u32, token.0 as u32)
 }

@@ -20,6 +20,9 @@ pub(crate) use sse::{Event, Stream};
 /// The reference's demo token: test123, testuser, test@example.com, roles user and admin.
 pub(crate) const DEMO: &str = "dGVzdDEyMzp0ZXN0dXNlcjp0ZXN0QGV4YW1wbGUuY29tOnVzZXIsYWRtaW4=";
 
+/// What tokens are signed with where demo tokens do not count.
+pub(crate) const SECRET: &str = "C7kQy0eVb3uZ9pRmXw2tHsL5nAfJ8dGi4oBxMqTzWvE";
+
 /// How long a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 

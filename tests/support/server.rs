@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{DEMO, PATIENCE, Peer, Request, Response, Stream, get, post};
+use super::{DEMO, PATIENCE, Peer, Request, Response, SECRET, Stream, get, post};
 
 /// `rill serve --dev`, not started yet.
 pub(crate) fn rill() -> Setup {
@@ -56,6 +56,7 @@ impl Setup {
         self
     }
 
+    /// With [`SECRET`] to check tokens with.
     pub(crate) fn without_dev(mut self) -> Self {
         self.dev = false;
         self
@@ -116,7 +117,8 @@ impl Setup {
             several => command.args(several.iter().flat_map(|address| ["--listen", address])),
         };
         command.arg("--data-dir").arg(&self.data).args(&self.args);
-        clean(&mut command).envs(self.env.clone()).current_dir(self.dir.path());
+        clean(&mut command).envs((!self.dev).then_some(("RILL_AUTH_SECRET", SECRET)));
+        command.envs(self.env.clone()).current_dir(self.dir.path());
         command
     }
 

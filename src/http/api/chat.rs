@@ -4,13 +4,36 @@ use std::time::SystemTime;
 
 use super::{Draft, Fields};
 use crate::event::{Event, Name, Payload};
-use crate::http::auth::Identity;
 use crate::http::problem::Problem;
+use crate::identity::{Allowed, Identity, Pattern};
 use crate::topic::Topic;
 
-/// What a stream listens to: one room, or every open one.
-pub fn topics(room: Option<&Name>) -> Vec<Topic> {
-    vec![room.map_or_else(Topic::rooms, Topic::room)]
+/// What a stream listens to: one room, or every one that is open to its user. A credential that
+/// names each of its rooms needs no more than those.
+pub fn topics(room: Option<&Name>, caller: &Identity) -> Vec<Topic> {
+    match (room, &caller.grants.rooms) {
+        (Some(room), _) => vec![Topic::room(room)],
+        (None, Allowed::Only(patterns)) if !caller.roles.is_admin() => {
+            let named = |pattern: &Pattern| match pattern {
+                Pattern::Exact(room) => Some(Topic::room(room)),
+                Pattern::Prefix(_) => None,
+            };
+            patterns
+                .iter()
+                .map(named)
+                .collect::<Option<_>>()
+                .unwrap_or_else(|| vec![Topic::rooms()])
+        }
+        (None, _) => vec![Topic::rooms()],
+    }
+}
+
+/// Refuses who may not speak in a room.
+fn must_enter(caller: &Identity, room: &Name) -> Result<(), Problem> {
+    match caller.roles.may_publish() || caller.may_enter(room.as_str()) {
+        true => Ok(()),
+        false => Err(Problem::forbidden("This room is not open to you.")),
+    }
 }
 
 /// `POST /chat/send`
@@ -18,6 +41,7 @@ pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
     fields.require(&["roomId", "message"])?;
     let room = fields.name("roomId")?;
     let message = fields.text("message")?;
+    must_enter(caller, &room)?;
     let payload = Payload::object()
         .id()
         .text("roomId", Some(room.as_str()))
@@ -33,6 +57,7 @@ pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
 pub fn typing(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
     fields.require(&["roomId"])?;
     let room = fields.name("roomId")?;
+    must_enter(caller, &room)?;
     let payload = Payload::object()
         .text("roomId", Some(room.as_str()))
         .text("userId", Some(caller.user.as_str()))

@@ -2,13 +2,15 @@
 //! that cannot be wrong.
 
 pub mod chat;
+pub mod credentials;
+pub mod guide;
 pub mod notifications;
 pub mod realtime;
 pub mod system;
 
 use crate::event::{Event, Name};
-use crate::http::auth::Identity;
 use crate::http::problem::Problem;
+use crate::identity::Identity;
 use crate::json::{Json, Object};
 
 /// An event that may be published.
@@ -28,6 +30,9 @@ impl Draft {
         Draft { event, ephemeral: true }
     }
 }
+
+/// Events that streams send of themselves, and what an EventSource fires itself.
+const RESERVED: [&str; 6] = ["open", "error", "connected", "disconnected", "heartbeat", "gap"];
 
 /// Refuses who may not send to others.
 fn must_publish(caller: &Identity) -> Result<(), Problem> {
@@ -85,6 +90,43 @@ impl Fields<'_> {
         }
     }
 
+    /// The name of an event; those that streams themselves send are not for publishers.
+    fn event_name(&self, name: &str) -> Result<Name, Problem> {
+        let event = self.name(name)?;
+        match RESERVED.contains(&event.as_str()) {
+            true => Err(Problem::bad_request(format!("{name}: is a name of the server's own"))),
+            false => Ok(event),
+        }
+    }
+
+    /// Whether a member is there and not `null`.
+    fn given(&self, name: &str) -> bool {
+        self.0.given(name).is_some()
+    }
+
+    /// `true` or `false`, if there is one.
+    fn truth(&self, name: &str) -> Result<Option<bool>, Problem> {
+        match self.0.given(name).map(|value| value.get()) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Problem::field(name, "must be true or false")),
+        }
+    }
+
+    /// A list of names, if there is one.
+    fn optional_names(&self, name: &str) -> Result<Option<Vec<Name>>, Problem> {
+        self.0.given(name).map(|value| read_names(name, value.get())).transpose()
+    }
+
+    /// Any value, as it was written, `null` too.
+    fn any_json(&self, name: &str) -> Result<Json, Problem> {
+        match self.0.get(name) {
+            Some(_) => self.json(name),
+            None => Err(Problem::field(name, "required")),
+        }
+    }
+
     /// Any value, as it was written; `null` when there is none.
     fn json(&self, name: &str) -> Result<Json, Problem> {
         Ok(self.0.json(name)?)
@@ -93,19 +135,13 @@ impl Fields<'_> {
     /// Whom an event is for, when the body says it.
     fn target(&self) -> Result<Option<Target>, Problem> {
         let mut targets = Vec::new();
-        if let Some(value) = self.0.given("broadcast") {
-            match value.get() {
-                "true" => targets.push(Target::Everyone),
-                "false" => {}
-                _ => return Err(Problem::field("broadcast", "must be true or false")),
-            }
+        if self.truth("broadcast")? == Some(true) {
+            targets.push(Target::Everyone);
         }
         if self.0.given("userId").is_some() {
             targets.push(Target::Users(vec![self.name("userId")?]));
         }
-        if let Some(value) = self.0.given("userIds") {
-            targets.push(Target::Users(read_names("userIds", value.get())?));
-        }
+        targets.extend(self.optional_names("userIds")?.map(Target::Users));
         match targets.len() {
             0 | 1 => Ok(targets.pop()),
             _ => Err(Problem::field("broadcast, userId, userIds", "only one of them may be given")),

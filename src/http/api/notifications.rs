@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::{Draft, Fields, Target, must_publish};
 use crate::event::{Event, Name, Payload};
-use crate::http::auth::Identity;
 use crate::http::problem::Problem;
+use crate::identity::Identity;
 use crate::topic::Topic;
 
 const TYPES: [&str; 4] = ["info", "success", "warning", "error"];

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use super::{Draft, Fields, must_publish};
 use crate::event::{Event, Payload};
-use crate::http::auth::Identity;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::identity::Identity;
 use crate::topic::Topic;
 
 /// The actions, as given and as events.

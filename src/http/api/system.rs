@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::{Draft, Fields};
 use crate::event::{Event, Payload};
-use crate::http::auth::Identity;
 use crate::http::problem::Problem;
+use crate::identity::Identity;
 use crate::topic::Topic;
 
 /// What a status stream listens to.

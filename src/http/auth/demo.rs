@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Identity, Roles};
 use crate::event::Name;
+use crate::identity::{Identity, Roles};
 
 /// The identity in a token; `None` when it is none.
 pub(super) fn read(token: &str) -> Option<Identity> {
@@ -15,7 +15,7 @@ pub(super) fn read(token: &str) -> Option<Identity> {
     let username = Name::new(parts.next()?).ok()?.to_string();
     let _email = parts.next()?;
     let roles = Roles::from_names(parts.next()?.split(','));
-    Some(Identity { user, username, roles })
+    Some(Identity { username, roles, ..Identity::of(user) })
 }
 
 #[cfg(test)]

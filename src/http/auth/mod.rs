@@ -1,120 +1,108 @@
 //! Who is asking.
+//!
+//! [`Presented`] finds a credential in a request; [`Authority`] looks into it. What it is, a demo
+//! token or a JSON Web Token, matters to nobody else.
 
+pub mod algorithm;
+mod claims;
 mod demo;
+mod guessable;
+pub mod jwks;
+pub mod jwt;
+pub mod keys;
+pub mod mint;
+pub mod presented;
+pub mod secret;
+#[cfg(test)]
+mod tests;
 
-use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use std::time::SystemTime;
 
 use super::problem::Problem;
 use super::query::Query;
-use crate::event::Name;
+use crate::identity::Identity;
+
+use jwt::{Refused, Rules};
+use keys::Keys;
+pub use presented::{Place, Presented};
+use secret::Secret;
 
 /// What an operator decides about identities.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Take the reference's demo tokens, which anyone can make.
     pub demo_tokens: bool,
     /// Believe `?userId=` of a request without credential: a proxy has authenticated the user.
     pub trust_user_id: bool,
+    /// Take tokens out of URLs, which end up in logs.
+    pub query_tokens: bool,
+    /// The name of the session cookie.
+    pub cookie: String,
+    /// What tokens are held to.
+    pub rules: Rules,
 }
 
-/// Somebody who has said who he is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's id.
-    pub user: Name,
-    /// The name that others see.
-    pub username: String,
-    /// What he may do beyond his own affairs.
-    pub roles: Roles,
+/// Tells whose a token is.
+pub struct Authority {
+    settings: Settings,
+    keys: Keys,
 }
 
-/// What a user may do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Roles {
-    publisher: bool,
-    admin: bool,
-}
-
-impl Roles {
-    /// Reads a list of names; those that mean nothing here are left to other programs.
-    fn from_names<'a>(names: impl Iterator<Item = &'a str>) -> Roles {
-        names.fold(Roles::default(), |roles, name| match name.trim() {
-            "publisher" => Roles { publisher: true, ..roles },
-            "admin" => Roles { admin: true, ..roles },
-            _ => roles,
-        })
+impl Authority {
+    /// One that believes these keys.
+    pub fn new(settings: Settings, keys: Keys) -> Authority {
+        Authority { settings, keys }
     }
 
-    /// May send to anyone.
-    pub fn may_publish(self) -> bool {
-        self.publisher || self.admin
+    /// What it was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    /// May do everything.
-    pub fn is_admin(self) -> bool {
-        self.admin
+    /// Whose a token is. The reason why it is nobody's is for the log alone.
+    pub fn read(&self, token: &Secret, place: Place, now: SystemTime) -> Result<Identity, Why> {
+        if place == Place::Query && !self.settings.query_tokens {
+            return Err(Why::InUrl);
+        }
+        let demo = self.settings.demo_tokens.then(|| demo::read(token.expose())).flatten();
+        match demo {
+            Some(identity) => Ok(identity),
+            None => Ok(jwt::verify(token.expose(), &self.keys, &self.settings.rules, now)?),
+        }
     }
 }
 
-impl Identity {
-    /// A user without roles, known by his id alone.
-    fn of(user: Name) -> Identity {
-        Identity { username: user.to_string(), user, roles: Roles::default() }
-    }
-}
-
-/// Who sends a request; `None` without a credential.
-pub fn identify(
-    settings: &Settings,
-    headers: &HeaderMap,
-    query: &Query,
-) -> Result<Option<Identity>, Problem> {
-    let Some(token) = token(headers, query)? else { return Ok(None) };
-    let identity = if settings.demo_tokens { demo::read(&token) } else { None };
-    identity.map(Some).ok_or_else(|| Problem::unauthorized(true))
+/// Why a credential is not valid. Its sender is never told.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Why {
+    /// It stands where tokens are not taken from.
+    #[error("it is in the URL, and auth.query_tokens is off")]
+    InUrl,
+    /// It is a token that is not valid.
+    #[error(transparent)]
+    Token(#[from] Refused),
+    /// It is no ticket, or one that was used.
+    #[error("there is no such ticket, or it was used")]
+    Ticket,
+    /// It was valid.
+    #[error("it was revoked")]
+    Revoked,
 }
 
 /// Whose stream it is: the caller's own, or with `?userId=` another's for an admin. `None` for an
 /// anonymous one.
 pub fn stream_owner(
-    settings: &Settings,
-    caller: Option<Identity>,
+    trust_user_id: bool,
+    caller: Option<&Identity>,
     query: &Query,
 ) -> Result<Option<Identity>, Problem> {
     let forbidden = || Err(Problem::forbidden("userId: is not you"));
     match (query.name("userId")?, caller) {
-        (None, caller) => Ok(caller),
-        (Some(user), Some(caller)) if user == caller.user => Ok(Some(caller)),
+        (None, caller) => Ok(caller.cloned()),
+        (Some(user), Some(caller)) if user == caller.user => Ok(Some(caller.clone())),
         (Some(user), Some(caller)) if caller.roles.is_admin() => Ok(Some(Identity::of(user))),
         (Some(_), Some(_)) => forbidden(),
-        (Some(user), None) if settings.trust_user_id => Ok(Some(Identity::of(user))),
+        (Some(user), None) if trust_user_id => Ok(Some(Identity::of(user))),
         (Some(_), None) => forbidden(),
     }
-}
-
-/// The one token of a request, wherever it stands.
-fn token(headers: &HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
-    let mut tokens: Vec<String> = Vec::new();
-    tokens.extend(query.one("token")?.map(str::to_owned));
-    for value in headers.get_all(AUTHORIZATION) {
-        tokens.extend(bearer(value.as_bytes()).map(lossy));
-    }
-    tokens.extend(headers.get_all("x-auth-token").iter().map(|value| lossy(value.as_bytes())));
-    tokens.dedup();
-    match tokens.len() {
-        0 | 1 => Ok(tokens.pop()),
-        _ => Err(Problem::bad_request("The request has two different credentials.")),
-    }
-}
-
-/// The token of `Authorization: Bearer`. Other schemes are for others, a proxy's for instance.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
-/// Bytes that are no text are no valid token either.
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -11,18 +11,21 @@ use std::time::{Duration, SystemTime};
 use crate::cursor::{Epoch, Position};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Frame, Framing};
+use crate::identity::{Identity, Stamp};
 use crate::log::{Extent, Page, PageError, Ring};
 use crate::reactor::shard::{Effect, Shard};
 use crate::reactor::wheel::Tick;
 use crate::reactor::{CloseReason, ConnectionId, Key, Limits, Moment, Seat, Settings};
+use crate::rights::Filter;
 use crate::topic::{Topic, Topics};
 
 pub(super) use super::line::{End, Line, Permit, Place, Says, Take};
 
 /// What every stream gets first; its own bytes matter only to `http`.
 pub(super) const OPENING: &str = "[opening]";
-/// The contract's defaults: 30 s, 5 min and 60 s.
-pub(super) const LIMITS: Limits = Limits { heartbeat: 300, idle: 3_000, max_lag: 600 };
+/// The contract's defaults: 30 s, 5 min, 60 s and 30 s.
+pub(super) const LIMITS: Limits =
+    Limits { heartbeat: 300, idle: 3_000, max_lag: 600, expiry_notice: 300 };
 
 /// Who comes in, and how.
 pub(super) struct Visitor {
@@ -32,12 +35,23 @@ pub(super) struct Visitor {
     script: Vec<Take>,
     otherwise: Take,
     replaced: bool,
+    expires: Option<Stamp>,
+    reader: Option<Identity>,
 }
 
 /// A stream of these rooms that begins at the head and takes everything.
 pub(super) fn to(rooms: &'static str) -> Visitor {
     let (framing, script, otherwise) = (Framing::Chunked, Vec::new(), Take::All);
-    Visitor { rooms, start: None, framing, script, otherwise, replaced: false }
+    Visitor {
+        rooms,
+        start: None,
+        framing,
+        script,
+        otherwise,
+        replaced: false,
+        expires: None,
+        reader: None,
+    }
 }
 
 impl Visitor {
@@ -55,6 +69,16 @@ impl Visitor {
 
     pub(super) fn blocked(self) -> Visitor {
         Visitor { otherwise: Take::Nothing, ..self }
+    }
+
+    /// With a credential that ends so many ticks from now.
+    pub(super) fn expiring(self, ticks: u64) -> Visitor {
+        Visitor { expires: Some(stamp(ticks)), ..self }
+    }
+
+    /// On every open room, as far as this identity may hear them.
+    pub(super) fn on_all_rooms(self, reader: Identity) -> Visitor {
+        Visitor { reader: Some(reader), ..self }
     }
 
     pub(super) fn replaced(self) -> Visitor {
@@ -194,10 +218,17 @@ impl House {
         // As the thread does it: the shard must have got as far as the stream.
         self.shard.reach(start, now);
         let key = self.shard.next_key();
+        let listens = match &visitor.reader {
+            Some(_) => vec![Topic::rooms()],
+            None => topics(visitor.rooms),
+        };
         let seat = Seat {
             socket: End(Rc::clone(&line)),
             id: ConnectionId(self.seated),
-            topics: self.topics.subscribe(&topics(visitor.rooms)),
+            filter: Filter::of(visitor.reader.as_ref().unwrap_or(&somebody()), &listens)
+                .map(Box::new),
+            topics: self.topics.subscribe(&listens),
+            expires: visitor.expires,
             guard: Place(Arc::clone(&permit)),
             start,
             framing: visitor.framing,
@@ -279,6 +310,13 @@ impl House {
         self.note_effects();
     }
 
+    /// A new credential for a stream.
+    pub(super) fn renew(&mut self, peer: &Peer, identity: &Identity) {
+        let now = self.now();
+        self.shard.renew(peer.key, identity, now);
+        self.note_effects();
+    }
+
     /// The answer to the oldest fetch: the next `records` events of the store, those that match.
     pub(super) fn answer_fetch(&mut self, records: usize) {
         let Fetch { key, after, topics } = self.fetches.remove(0);
@@ -312,13 +350,24 @@ impl House {
     }
 }
 
+/// Nobody in particular, who may hear everything.
+pub(super) fn somebody() -> Identity {
+    Identity::of(Name::new("somebody").expect("a name"))
+}
+
+/// So many ticks after the wall clock, which stands still.
+pub(super) fn stamp(ticks: u64) -> Stamp {
+    Stamp(5_000 + ticks * 100)
+}
+
 pub(super) fn topics(rooms: &str) -> Vec<Topic> {
     rooms.split(' ').map(|room| Topic::room(&Name::new(room).expect("a name"))).collect()
 }
 
 fn message(rooms: &str, text: &str) -> Event {
     let payload = Payload::object().text("message", Some(text)).finish();
-    Event::new(topics(rooms), "message", payload)
+    let all = topics(rooms).into_iter().chain([Topic::rooms()]);
+    Event::new(all.collect(), "message", payload)
 }
 
 /// The bytes of these frames for an HTTP/1.1 peer.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::reactor::{Guard, Key, Socket};
+use crate::reactor::{CloseReason, Guard, Key, Socket};
 
 /// What a socket does with one write.
 #[derive(Clone, Copy, Debug)]
@@ -113,8 +113,11 @@ pub(super) struct Permit {
 pub(super) struct Place(pub(super) Arc<Permit>);
 
 impl Guard for Place {
-    fn seated(&self, _: Key) -> bool {
-        !self.0.taken_by_another.load(Ordering::Relaxed)
+    fn seated(&self, _: Key) -> Result<(), CloseReason> {
+        match self.0.taken_by_another.load(Ordering::Relaxed) {
+            true => Err(CloseReason::Replaced),
+            false => Ok(()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::reactor::{CloseReason, Limits};
 
 /// Room for some six events, so that scripts come to need the store.
 const RING: usize = 1_200;
-const LIMITS: Limits = Limits { heartbeat: 5, idle: 1 << 20, max_lag: 1 << 20 };
+const LIMITS: Limits = Limits { heartbeat: 5, idle: 1 << 20, max_lag: 1 << 20, expiry_notice: 1 };
 const ROOMS: [&str; 7] = ["a", "b", "c", "a b", "b c", "a c", "a b c"];
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,143 @@
+//! The keys themselves, read from where the settings say they are.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::auth::{AuthConfig, KeyConfig, KeySource};
+use crate::http::auth::algorithm::Algorithm;
+use crate::http::auth::jwks::{Address, AddressError, Source};
+use crate::http::auth::keys::{Key, KeyError};
+use crate::http::auth::secret::Secret;
+
+/// Why a key is not there, or is none. It is told to the operator, and has nothing of the key.
+#[derive(Debug, Error)]
+pub enum MaterialError {
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {reason}", .path.display())]
+    Unreadable {
+        /// As the settings have it.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A variable is not there, or is not text.
+    #[error("the variable {0}, which should hold a secret, is not set")]
+    NoVariable(String),
+    /// What is there is not taken.
+    #[error("{at}: {error}")]
+    Refused {
+        /// Where it is.
+        at: String,
+        /// What is wrong with it.
+        error: KeyError,
+    },
+    /// Not an address to fetch keys from.
+    #[error("auth.jwks_url: {0}")]
+    Address(#[from] AddressError),
+    /// There is no secret to sign with.
+    #[error(
+        "there is no secret to sign with; set auth.secret_file or auth.secret, or name a key of \
+         [[auth.keys]] that has a secret with --kid"
+    )]
+    NoSecret,
+}
+
+/// A secret with what it is used for.
+pub struct Signer {
+    /// The secret.
+    pub secret: Secret,
+    /// What it is used with.
+    pub algorithm: Algorithm,
+    /// The `iss` that its tokens must have.
+    pub issuer: Option<String>,
+}
+
+impl AuthConfig {
+    /// The keys that stand in the settings.
+    ///
+    /// # Errors
+    /// The first that is not there or not taken.
+    pub fn read_keys(&self) -> Result<Vec<Key>, MaterialError> {
+        let own = self.own_secret()?.map(|(secret, at)| {
+            let key = Key::from_secret(&secret, self.algorithm, None, None);
+            key.map_err(|error| MaterialError::Refused { at, error })
+        });
+        own.into_iter().chain(self.keys.iter().map(KeyConfig::read)).collect()
+    }
+
+    /// Where sets of keys are published.
+    ///
+    /// # Errors
+    /// [`MaterialError::Address`].
+    pub fn published_keys(&self) -> Result<Vec<Source>, MaterialError> {
+        let file = self.jwks_file.clone().map(|path| Ok(Source::File(path)));
+        let url = self.jwks_url.as_ref().map(|url| Ok(Source::Url(url.parse::<Address>()?)));
+        file.into_iter().chain(url).collect()
+    }
+
+    /// What to sign a token with: the secret of this key, or without one the server's own.
+    ///
+    /// # Errors
+    /// [`MaterialError::NoSecret`] when that is no secret.
+    pub fn signer(&self, key_id: Option<&str>) -> Result<Signer, MaterialError> {
+        let named = |key: &&KeyConfig| key_id.is_some() && key.kid.as_deref() == key_id;
+        let (secret, algorithm, issuer) = match self.keys.iter().find(named) {
+            Some(key) => (key.secret()?, key.algorithm, key.issuer.clone()),
+            None if key_id.is_some() => return Err(MaterialError::NoSecret),
+            None => (self.own_secret()?.map(|(secret, _)| secret), self.algorithm, None),
+        };
+        let secret = secret.ok_or(MaterialError::NoSecret)?;
+        Ok(Signer { secret, algorithm, issuer: issuer.or_else(|| self.issuer.clone()) })
+    }
+
+    /// The one secret of the server, and where it is.
+    fn own_secret(&self) -> Result<Option<(Secret, String)>, MaterialError> {
+        match (&self.secret, &self.secret_file) {
+            (Some(secret), _) => Ok(Some((secret.clone(), "auth.secret".to_owned()))),
+            (None, Some(path)) => Ok(Some((read_secret(path)?, path.display().to_string()))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl KeyConfig {
+    fn read(&self) -> Result<Key, MaterialError> {
+        let (id, issuer) = (self.kid.clone(), self.issuer.clone());
+        let key = match (&self.source, self.secret()?) {
+            (KeySource::PublicKeyFile(path), _) => {
+                Key::from_public_pem(&read(path)?, self.algorithm, id, issuer)
+            }
+            (_, Some(secret)) => Key::from_secret(&secret, self.algorithm, id, issuer),
+            (_, None) => return Err(MaterialError::NoSecret),
+        };
+        key.map_err(|error| MaterialError::Refused { at: self.source.to_string(), error })
+    }
+
+    fn secret(&self) -> Result<Option<Secret>, MaterialError> {
+        match &self.source {
+            KeySource::SecretFile(path) => read_secret(path).map(Some),
+            KeySource::SecretEnv(variable) => {
+                let unset = |_| MaterialError::NoVariable(variable.clone());
+                std::env::var(variable).map(|text| Some(Secret::new(text))).map_err(unset)
+            }
+            KeySource::PublicKeyFile(_) => Ok(None),
+        }
+    }
+}
+
+/// A line break at the end is the editor's, not the secret's.
+fn read_secret(path: &Path) -> Result<Secret, MaterialError> {
+    let bytes = read(path)?;
+    let text = String::from_utf8(bytes).map_err(|_| MaterialError::Unreadable {
+        path: path.to_owned(),
+        reason: io::Error::new(io::ErrorKind::InvalidData, "the secret is not UTF-8 text"),
+    })?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, MaterialError> {
+    fs::read(path).map_err(|reason| MaterialError::Unreadable { path: path.to_owned(), reason })
+}

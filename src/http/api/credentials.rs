@@ -1,0 +1,40 @@
+//! `/tickets` and `/auth`: credentials traded, renewed and withdrawn.
+
+use super::Fields;
+use crate::http::problem::Problem;
+use crate::http::router::Stream;
+use crate::hub::Revocation;
+use crate::identity::Identity;
+use crate::reactor::ConnectionId;
+
+/// The longest id of a token, in bytes.
+const MOST_TOKEN_ID: usize = 256;
+
+/// `POST /tickets`: the path that the ticket is for, if only one.
+pub fn ticket(fields: &Fields<'_>) -> Result<Option<&'static str>, Problem> {
+    let Some(path) = fields.optional_text("path")? else { return Ok(None) };
+    let known = Stream::ALL.into_iter().map(Stream::path).find(|known| *known == path);
+    known.map(Some).ok_or_else(|| Problem::field("path", "must be the path of a stream"))
+}
+
+/// `POST /auth/renew`: the stream; `None` for what is none.
+pub fn renewal(fields: &Fields<'_>) -> Result<Option<ConnectionId>, Problem> {
+    fields.require(&["connectionId"])?;
+    Ok(ConnectionId::parse(&fields.text("connectionId")?))
+}
+
+/// `POST /auth/revoke`: what to withdraw.
+pub fn revocation(fields: &Fields<'_>, caller: &Identity) -> Result<Revocation, Problem> {
+    let revocation = match (fields.given("sub"), fields.given("jti")) {
+        (true, false) => Revocation::Subject(fields.name("sub")?),
+        (false, true) => Revocation::Token(fields.text("jti")?.into()),
+        _ => return Err(Problem::field("sub, jti", "one of them must be given, and only one")),
+    };
+    if matches!(&revocation, Revocation::Token(id) if id.len() > MOST_TOKEN_ID) {
+        return Err(Problem::field("jti", "must be at most 256 bytes long"));
+    }
+    match caller.roles.is_admin() {
+        true => Ok(revocation),
+        false => Err(Problem::forbidden("Only admins may withdraw credentials.")),
+    }
+}

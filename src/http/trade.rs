@@ -1,0 +1,67 @@
+//! Credentials traded for tickets, put under streams, and withdrawn.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+
+use super::api::{Fields, credentials};
+use super::problem::Problem;
+use super::router::Credentials;
+use super::{Answer, Server, json};
+use crate::event::Payload;
+use crate::identity::{Identity, Stamp};
+use crate::json::Object;
+
+impl Server {
+    /// Does what is asked with a credential.
+    pub(super) async fn trade(
+        &self,
+        endpoint: Credentials,
+        request: Request<Incoming>,
+        caller: &Identity,
+    ) -> Result<Answer, Problem> {
+        let body = self.bodies.read(&caller.user, request).await?;
+        self.doors.rates.bytes(&caller.user, body.bytes.len())?;
+        let object = Object::parse(&body.bytes)?;
+        let fields = Fields(&object);
+        let done = match endpoint {
+            Credentials::Ticket => self.ticket(&fields, caller).await?,
+            Credentials::Renew => self.renew(&fields, caller)?,
+            Credentials::Revoke => self.revoke(&fields, caller).await?,
+        };
+        Ok(json(StatusCode::OK, &done))
+    }
+
+    async fn ticket(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
+        let path = credentials::ticket(fields)?;
+        let ticket = self.hub.issue_ticket(caller.clone(), path).await?;
+        let expires_in = self.hub.ticket_ttl().as_secs();
+        Ok(Payload::object().text("ticket", Some(&ticket)).number("expiresIn", expires_in).finish())
+    }
+
+    fn renew(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
+        let stream = credentials::renewal(fields)?;
+        if !stream.is_some_and(|id| self.hub.renew(id, caller.clone())) {
+            let detail = "There is no stream of yours with this connectionId to be renewed.";
+            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+        }
+        let expires = caller.credential.as_ref().map(|credential| credential.expires);
+        let renewed = Payload::object().truth("success", true);
+        Ok(match expires {
+            Some(Stamp(expires)) => {
+                renewed.time("expiresAt", UNIX_EPOCH + Duration::from_millis(expires)).finish()
+            }
+            None => renewed.text("expiresAt", None).finish(),
+        })
+    }
+
+    async fn revoke(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
+        let revocation = credentials::revocation(fields, caller)?;
+        // Whoever issued a token in this moment may have a clock that is ahead.
+        let leeway = self.doors.authority.settings().rules.leeway;
+        let until = Stamp::of(SystemTime::now()).after(leeway);
+        let ended = self.hub.revoke(revocation, until).await?;
+        Ok(Payload::object().truth("success", true).number("disconnected", ended as u64).finish())
+    }
+}

@@ -1,0 +1,95 @@
+//! What becomes of credentials that streams rest on: renewed, withdrawn, traded for tickets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::tickets::{Issued, Presented};
+use super::{Hub, Refused, Revocation};
+use crate::cursor::Requested;
+use crate::identity::{Identity, Stamp};
+use crate::reactor::{CloseReason, ConnectionId};
+
+impl Hub {
+    /// Lets a stream go on under a new credential of the same user; `false` when there is no such
+    /// stream of his.
+    pub fn renew(&self, id: ConnectionId, identity: Identity) -> bool {
+        let Some((shard, key)) = self.admission.renew(id, &identity) else { return false };
+        // Between the two it may have been withdrawn, and the stream not found by the old one.
+        match self.revocations.cover(&identity) {
+            true => self.reactor.close(shard, key, CloseReason::Revoked),
+            false => self.reactor.renew(shard, key, Arc::new(identity)),
+        }
+        true
+    }
+
+    /// Withdraws credentials, for good, and ends the streams that rest on them. Tells how many were
+    /// open.
+    ///
+    /// # Errors
+    /// When the log did not keep it: it holds until the server is started anew.
+    pub async fn revoke(&self, revocation: Revocation, until: Stamp) -> Result<usize, Refused> {
+        let change = self.revocations.add(revocation.clone(), until);
+        let streams = self.admission.withdraw(&revocation, until);
+        for (shard, key) in &streams {
+            self.reactor.close(*shard, *key, CloseReason::Revoked);
+        }
+        self.log.keep(vec![change]).await?;
+        Ok(streams.len())
+    }
+
+    /// Whether an identity's credential was withdrawn.
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revocations.cover(identity)
+    }
+
+    /// Makes a ticket that stands in for an identity, on one path or on whichever is first, and
+    /// tells it once it is kept.
+    pub async fn issue_ticket(
+        &self,
+        identity: Identity,
+        path: Option<&'static str>,
+    ) -> Result<String, Refused> {
+        let issued = self.tickets.issue(identity, path, Instant::now());
+        let Issued { ticket, change } = issued.ok_or(Refused::Tickets)?;
+        self.log.keep(vec![change]).await?;
+        Ok(ticket)
+    }
+
+    /// How long a ticket waits for its stream.
+    pub fn ticket_ttl(&self) -> Duration {
+        self.tickets.time_to_live()
+    }
+
+    /// Whose a ticket is, if it may be used so.
+    pub fn ticket_holder(&self, presented: &Presented) -> Option<Arc<Identity>> {
+        let identity = self.tickets.holder(presented, Instant::now())?;
+        let now = Stamp::of(SystemTime::now());
+        let ended = |identity: &Identity| {
+            identity.credential.as_ref().is_some_and(|credential| credential.expires <= now)
+        };
+        (!ended(&identity) && !self.revocations.cover(&identity)).then_some(identity)
+    }
+
+    /// Whether this is how far a stream of this log had come, as only its client can know.
+    pub fn is_return(&self, requested: Option<&Requested>) -> bool {
+        match requested {
+            Some(Requested::After { position, epoch: Some(epoch) }) => {
+                *epoch == self.log.epoch() && *position <= self.log.ring().extent().head
+            }
+            Some(Requested::After { .. } | Requested::Since { .. } | Requested::Invalid) | None => {
+                false
+            }
+        }
+    }
+
+    /// Forgets the tickets that are over.
+    pub(super) async fn forget_tickets(&self) {
+        let changes = self.tickets.take_over(Instant::now(), Stamp::of(SystemTime::now()));
+        if !changes.is_empty()
+            && let Err(error) = self.log.keep(changes).await
+        {
+            // They are found again at the next start, and are over by then.
+            tracing::warn!(%error, "old tickets could not be removed from the log");
+        }
+    }
+}

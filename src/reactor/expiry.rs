@@ -1,0 +1,68 @@
+//! The end of a stream's credential: told before, and put off by a new one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::connection::{NEVER, Owed, Phase, Unsent};
+use super::shard::Shard;
+use super::socket::Socket;
+use super::wheel::{TICK_MILLISECONDS, Tick};
+use super::{CloseReason, Guard, Key, Moment, ticks};
+use crate::event::Payload;
+use crate::frame::{Block, Chunk};
+use crate::identity::{Identity, Stamp};
+use crate::rights::{self, Filter};
+
+/// The tick at which a credential ends. What has ended already does so now.
+pub(super) fn tick_of(expires: Option<Stamp>, now: Moment) -> Tick {
+    let Some(expires) = expires else { return NEVER };
+    match expires.since(Stamp::of(now.wall)) {
+        Duration::ZERO => now.tick,
+        left => now.tick.saturating_add(ticks(left)),
+    }
+}
+
+impl<S: Socket, G: Guard> Shard<S, G> {
+    /// Tells a live connection that its credential ends. If the peer takes none of it, it is told
+    /// when it is level again.
+    pub(super) fn announce_expiry(&mut self, slot: u32, now: Moment) {
+        let connection = &mut self.connections[slot as usize];
+        connection.knows_of_expiry = true;
+        let left = u64::from(connection.expires.saturating_sub(now.tick)) * TICK_MILLISECONDS;
+        let chunk = notice(now.wall + Duration::from_millis(left));
+        let bytes = chunk.bytes(connection.framing);
+        self.write_aside(slot, bytes, |sent| Unsent::new(Owed::Own(bytes.into()), sent), now);
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && connection.phase != Phase::Live
+            && connection.unsent.is_none()
+        {
+            connection.knows_of_expiry = false;
+        }
+        self.rearm(slot);
+    }
+
+    /// Puts a connection under a new credential of its user. What that one may no longer listen to
+    /// ends it.
+    pub fn renew(&mut self, key: Key, identity: &Identity, now: Moment) {
+        let Some(slot) = self.find(key) else { return };
+        let connection = &mut self.connections[slot as usize];
+        let Some(stay) = &mut connection.stay else { return };
+        let topics = stay.topics.topics().to_topics();
+        if !topics.iter().all(|topic| rights::may_listen(identity, topic)) {
+            return self.close(key, CloseReason::Revoked, now);
+        }
+        stay.filter = Filter::of(identity, &topics).map(Box::new);
+        let expires = identity.credential.as_ref().map(|credential| credential.expires);
+        connection.expires = tick_of(expires, now);
+        connection.knows_of_expiry = false;
+        self.rearm(slot);
+    }
+}
+
+/// The `token-expiring` event. A tick is not exact; the times in tokens are whole seconds.
+fn notice(expires: SystemTime) -> Chunk {
+    let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = (since + Duration::from_millis(500)).as_secs();
+    let expires = UNIX_EPOCH + Duration::from_secs(seconds);
+    let data = Payload::object().time("expiresAt", expires).finish();
+    Chunk::around(&Block::new("token-expiring").with_payload(&data, ""))
+}
