@@ -48,7 +48,7 @@ fn come_and_go(criterion: &mut Criterion, hall: &mut Hall, connections: u64) {
     criterion.bench_function(&format!("shard/come and go/{connections}"), |bencher| {
         bencher.iter(|| {
             let key = hall.seat(&newcomer);
-            hall.shard.readable(key);
+            hall.shard.readable(key, NOW);
         });
     });
 }

@@ -18,7 +18,7 @@
 //! and its socket leaves hyper for a [`reactor::shard`], where it is a slab entry of some hundred
 //! bytes until it ends for one [`reactor::CloseReason`].
 //!
-//! Each of these uses only what stands before it: `json`, `event`, `cursor`, `identity` · `topic`, `rights` · `frame` ·
+//! Each of these uses only what stands before it: `json`, `event`, `cursor`, `identity`, `metrics` · `topic`, `rights` · `frame` ·
 //! `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
 
 pub mod config;
@@ -31,6 +31,7 @@ pub mod identity;
 mod interner;
 pub mod json;
 pub mod log;
+pub mod metrics;
 pub mod reactor;
 pub mod rights;
 pub mod service_manager;

@@ -63,6 +63,7 @@ impl Visitor<'_> {
             Ok((identity, ticket)) => Ok(Caller { identity, ticket, address }),
             Err(why) => {
                 tracing::debug!(target = %Redacted::new(request.uri()), %why, "credential refused");
+                self.server.hub.metrics().credential_refused();
                 doors.rates.failed(address)?;
                 Err(Problem::unauthorized(true))
             }

@@ -41,6 +41,7 @@ use tokio::time::timeout;
 use crate::event::Payload;
 use crate::hub::{Hub, Refused};
 use crate::identity::Identity;
+use crate::metrics::MEDIA_TYPE;
 
 use auth::Authority;
 use body::Bodies;
@@ -175,11 +176,13 @@ impl Serve for Visitor<'_> {
             Ok(Reply::Head(head)) => handoff.say(head).await,
             Err(problem) => problem.answer(),
         };
+        self.server.hub.metrics().answered(answer.status().as_u16());
         allowance.add_to(answer.headers_mut());
         answer
     }
 
     fn refuse(&self, refusal: &HeadRefusal) -> Bytes {
+        self.server.hub.metrics().answered(refusal.status.as_u16());
         Problem::new(refusal.status, refusal.detail).closing().wire(|answer| self.to_anyone(answer))
     }
 
@@ -245,6 +248,7 @@ impl Visitor<'_> {
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
             Endpoint::Health => word("alive"),
             Endpoint::Ready => self.takes_more().map(|()| word("ready"))?,
+            Endpoint::Metrics => text(MEDIA_TYPE, hub.metrics_text()),
         }))
     }
 
@@ -288,11 +292,16 @@ impl Visitor<'_> {
 
 /// An answer of JSON.
 fn json(status: StatusCode, body: &Payload) -> Answer {
-    let body = Bytes::copy_from_slice(body.parts().0.as_bytes());
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = text("application/json", body.parts().0.to_owned());
     *answer.status_mut() = status;
+    answer
+}
+
+/// An answer of text that is of this moment.
+fn text(media_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -20,6 +20,8 @@ pub enum Endpoint {
     Health,
     /// `GET /readyz`.
     Ready,
+    /// `GET /metrics`.
+    Metrics,
 }
 
 /// The streams.
@@ -140,6 +142,7 @@ impl Endpoint {
             "/system/status" => return Some(Endpoint::SystemStatus),
             "/healthz" => return Some(Endpoint::Health),
             "/readyz" => return Some(Endpoint::Ready),
+            "/metrics" => return Some(Endpoint::Metrics),
             _ => {}
         }
         let stream = Stream::ALL.into_iter().find(|stream| stream.path() == path);
@@ -153,9 +156,11 @@ impl Endpoint {
     pub fn allow(self) -> &'static str {
         match self {
             Endpoint::Publish(_) | Endpoint::Credentials(_) => "POST, OPTIONS",
-            Endpoint::Stream(_) | Endpoint::SystemStatus | Endpoint::Health | Endpoint::Ready => {
-                "GET, HEAD, OPTIONS"
-            }
+            Endpoint::Stream(_)
+            | Endpoint::SystemStatus
+            | Endpoint::Health
+            | Endpoint::Ready
+            | Endpoint::Metrics => "GET, HEAD, OPTIONS",
         }
     }
 

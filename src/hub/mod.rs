@@ -25,6 +25,7 @@ use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Framing};
 use crate::identity::{Identity, Stamp};
 use crate::log::{AppendError, EventLog, Kind, Once};
+use crate::metrics::Metrics;
 use crate::reactor::{
     self, CloseReason, ConnectionId, Guard, Key, Peer, Reactor, Seat, ShardNumber,
 };
@@ -67,6 +68,7 @@ pub struct Hub {
     /// Held from a change of presence until it is told, so that a room hears of them in order.
     announcing: Mutex<()>,
     meter: Meter,
+    metrics: Arc<Metrics>,
     draining: AtomicBool,
 }
 
@@ -170,7 +172,8 @@ impl Hub {
         topics: Arc<Topics>,
     ) -> std::io::Result<Arc<Hub>> {
         let log = Arc::new(log);
-        let reactor = Reactor::start(streams, shards, &log)?;
+        let metrics = Arc::<Metrics>::default();
+        let reactor = Reactor::start(streams, shards, &log, &metrics)?;
         let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
         Ok(Arc::new(Hub {
             settings,
@@ -184,6 +187,7 @@ impl Hub {
             presence: Arc::default(),
             announcing: Mutex::new(()),
             meter: Meter::start(),
+            metrics,
             draining: AtomicBool::new(false),
         }))
     }
@@ -196,7 +200,12 @@ impl Hub {
         once: Option<Once>,
     ) -> impl Future<Output = Result<Cursor, Refused>> + Send + use<> {
         let appended = (!self.is_draining()).then(|| self.log.append(event, once));
-        async move { Ok(appended.ok_or(Refused::Draining)?.await?) }
+        let metrics = Arc::clone(&self.metrics);
+        async move {
+            let cursor = appended.ok_or(Refused::Draining)?.await?;
+            metrics.published();
+            Ok(cursor)
+        }
     }
 
     /// Sends an event that is not kept to those who are there and not behind.
@@ -204,6 +213,7 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
+        self.metrics.published_ephemeral();
         self.tell(event);
         Ok(())
     }
@@ -323,9 +333,20 @@ impl Hub {
     /// start.
     pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
         let Admitted { id, start, shard, topics, filter, expires, stay, .. } = admitted;
+        self.metrics.stream_opened();
         let (start, guard) = (start.position, stay);
         let seat = Seat { socket, id, topics, filter, expires, guard, start, framing, opening };
         self.reactor.seat(shard, seat);
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// All that is counted, as text.
+    pub fn metrics_text(&self) -> String {
+        self.metrics.text(status::now(self.admission.streams()))
     }
 
     /// What the process uses, for `GET /system/status`.

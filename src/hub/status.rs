@@ -7,6 +7,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use parking_lot::Mutex;
 
 use crate::event::{ObjectWriter, Payload};
+use crate::metrics::Now;
 
 /// The share of a core is measured over at least this long; a shorter time says little.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -61,6 +62,11 @@ impl Meter {
         }
         last.percent
     }
+}
+
+/// What the process is like, for its metrics.
+pub fn now(streams: usize) -> Now {
+    Now { streams, memory: resident_bytes(), processor: processor_time() }
 }
 
 /// User and system time of the whole process.

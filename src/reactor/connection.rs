@@ -14,6 +14,7 @@ use super::wheel::Tick;
 use super::{CloseReason, ConnectionId, Limits};
 use crate::cursor::Position;
 use crate::frame::{Ephemeral, Frame, Framing};
+use crate::metrics::Deliveries;
 use crate::rights::Filter;
 use crate::topic::Subscription;
 
@@ -119,6 +120,8 @@ pub(super) struct Connection<S, G> {
     pub(super) position: Position,
     pub(super) phase: Phase,
     pub(super) generation: u32,
+    /// When it came.
+    pub(super) seated: Tick,
     /// When the last `id:` was written.
     pub(super) last_id: Tick,
     /// When the peer last took bytes.
@@ -241,8 +244,10 @@ impl<S: Socket, G> Connection<S, G> {
         frames: &[&Arc<Frame>],
         slices: &[IoSlice<'_>],
         now: Tick,
+        deliveries: &mut Deliveries,
     ) -> Written {
         let Ok(mut taken) = self.write(slices, now) else { return Written::Gone };
+        deliveries.bytes += taken as u64;
         if taken > 0 {
             self.last_id = now;
         }
@@ -251,6 +256,7 @@ impl<S: Socket, G> Connection<S, G> {
                 return Written::Blocked;
             }
             self.position = frame.position();
+            deliveries.events += 1;
             if taken < slice.len() {
                 self.unsent = Some(Unsent::new(Owed::Frame(Arc::clone(frame)), taken));
                 return Written::Blocked;

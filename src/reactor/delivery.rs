@@ -49,7 +49,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
                 }
             }
             connection.position = before;
-            let written = connection.write_frames(&frames, &slices, now.tick);
+            let written =
+                connection.write_frames(&frames, &slices, now.tick, &mut self.tally.deliveries);
             self.settle(slot, written, now);
         }
         self.marked = marked;
@@ -141,7 +142,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
                 Written::All => {}
                 unfinished => return self.settle(slot, unfinished, now),
             }
-            let Some(stay) = &connection.stay else { return self.finish(slot) };
+            let Some(stay) = &connection.stay else { return self.finish(slot, now) };
             if connection.position >= self.level {
                 return self.now_live(slot);
             }
@@ -172,7 +173,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             let connection = &mut self.connections[slot as usize];
             let slices: Vec<IoSlice<'_>> =
                 frames.iter().map(|frame| IoSlice::new(frame.bytes(connection.framing))).collect();
-            let written = connection.write_frames(frames, &slices, now.tick);
+            let written =
+                connection.write_frames(frames, &slices, now.tick, &mut self.tally.deliveries);
             if written != Written::All {
                 self.settle(slot, written, now);
                 return false;

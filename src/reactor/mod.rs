@@ -27,6 +27,7 @@ use crate::event::Payload;
 use crate::frame::{Block, Ephemeral, Framing, farewell};
 use crate::identity::{Identity, Stamp};
 use crate::log::EventLog;
+use crate::metrics::Metrics;
 use crate::rights::Filter;
 use crate::topic::Subscription;
 
@@ -178,7 +179,7 @@ impl CloseReason {
             return farewell(&Block::new("error").with_payload(&data.finish(), ""), framing);
         }
         let data = Payload::object()
-            .text("reason", Some(&self.to_string()))
+            .text("reason", Some(self.as_str()))
             .text("message", Some(self.message()))
             .timestamp(now.wall);
         let retry = match self {
@@ -192,7 +193,14 @@ impl CloseReason {
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.write_str(self.as_str())
+    }
+}
+
+impl CloseReason {
+    /// The word on the wire, in the log and in the metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
             CloseReason::Left => "left",
             CloseReason::Replaced => "replaced",
             CloseReason::SlowConsumer => "slow_consumer",
@@ -201,7 +209,7 @@ impl fmt::Display for CloseReason {
             CloseReason::Revoked => "revoked",
             CloseReason::Shutdown { .. } => "shutdown",
             CloseReason::Fault => "fault",
-        })
+        }
     }
 }
 
@@ -218,11 +226,16 @@ pub type ShardNumber = usize;
 
 impl<G: Guard> Reactor<G> {
     /// Starts `shards` threads that deliver what the log shows.
-    pub fn start(settings: Settings, shards: usize, log: &Arc<EventLog>) -> io::Result<Reactor<G>> {
+    pub fn start(
+        settings: Settings,
+        shards: usize,
+        log: &Arc<EventLog>,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<Reactor<G>> {
         let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..shards {
             let stagger = Duration::from_millis(TICK_MILLISECONDS) * number as u32 / shards as u32;
-            let (inbox, thread) = thread::start(number, stagger, settings, Arc::clone(log))?;
+            let (inbox, thread) = thread::start(number, stagger, settings, log, metrics)?;
             let bell = Arc::clone(&inbox);
             log.ring().watch(move || bell.ring());
             inboxes.push(inbox);

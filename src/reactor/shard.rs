@@ -17,6 +17,7 @@ use super::{CloseReason, Guard, Key, Moment, Seat, Settings};
 use crate::cursor::{Cursor, Epoch, Position};
 use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
+use crate::metrics::Deliveries;
 use crate::topic::Topic;
 
 // A connection's budget; what grows it is paid for 10,000 times over. In debug builds mio's sockets
@@ -44,6 +45,15 @@ pub enum Effect {
     },
 }
 
+/// What a shard has done, to be counted outside of it.
+#[derive(Default)]
+pub struct Tally {
+    /// What it has written.
+    pub deliveries: Deliveries,
+    /// Streams that ended, why, and after how many ticks.
+    pub ended: Vec<(CloseReason, Tick)>,
+}
+
 /// The connections of one thread.
 pub struct Shard<S, G> {
     pub(super) settings: Settings,
@@ -60,6 +70,7 @@ pub struct Shard<S, G> {
     /// Slots that the frames of a batch concern.
     pub(super) marked: Vec<u32>,
     pub(super) effects: Vec<Effect>,
+    pub(super) tally: Tally,
     wheel: Wheel,
     generation: u32,
     due: Vec<u32>,
@@ -81,6 +92,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             unwritten: Vec::new(),
             marked: Vec::new(),
             effects: Vec::new(),
+            tally: Tally::default(),
             wheel: Wheel::new(now),
             generation: 0,
             due: Vec::new(),
@@ -101,6 +113,11 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// What is to be done outside, since the last call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// What was done since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// The socket of a connection that is still there.
@@ -145,6 +162,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             position: seat.start,
             phase: Phase::Replaying,
             generation: key.generation,
+            seated: now.tick,
             last_id: now.tick,
             last_taken: now.tick,
             expires: expiry::tick_of(seat.expires, now),
@@ -162,16 +180,16 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 
     /// The socket has something to read: its end, or bytes that nobody asked for.
-    pub fn readable(&mut self, key: Key) {
+    pub fn readable(&mut self, key: Key, now: Moment) {
         let Some(slot) = self.find(key) else { return };
         let connection = &mut self.connections[slot as usize];
         for _ in 0..READS {
             match connection.socket.read(&mut self.scratch[..]) {
-                Ok(0) => return self.remove(slot),
+                Ok(0) => return self.remove(slot, now),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => return self.remove(slot),
+                Err(_) => return self.remove(slot, now),
             }
         }
         if !self.unread.contains(&key) {
@@ -189,7 +207,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// Goes on with what did not fit into the last turn; tells whether there is still more.
     pub fn resume_unfinished(&mut self, now: Moment) -> bool {
         for key in std::mem::take(&mut self.unread) {
-            self.readable(key);
+            self.readable(key, now);
         }
         for key in std::mem::take(&mut self.unwritten) {
             self.writable(key, now);
@@ -221,7 +239,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         }
         connection.phase = Phase::Closing { until: now.tick + LINGER };
         connection.owe_last(reason.farewell(connection.framing, now));
-        self.leave(slot, reason);
+        self.leave(slot, reason, now);
         self.rearm(slot);
         self.read_on(slot, now);
     }
@@ -262,7 +280,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             Some(Due::Heartbeat) => self.send_heartbeat(slot, heartbeat, now),
             Some(Due::ExpiryNotice) => self.announce_expiry(slot, now),
             Some(Due::Close(reason)) => self.close(self.key(slot), reason, now),
-            Some(Due::Forget) => self.remove(slot),
+            Some(Due::Forget) => self.remove(slot, now),
         }
     }
 
@@ -315,17 +333,19 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 
     /// After a write of the last words: what is left is that the peer hangs up.
-    pub(super) fn finish(&mut self, slot: u32) {
+    pub(super) fn finish(&mut self, slot: u32, now: Moment) {
         if self.connections[slot as usize].socket.finish().is_err() {
-            self.remove(slot);
+            self.remove(slot, now);
         }
     }
 
     /// Gives back what the stream occupied, if it has not yet.
-    fn leave(&mut self, slot: u32, reason: CloseReason) {
+    fn leave(&mut self, slot: u32, reason: CloseReason, now: Moment) {
         let connection = &mut self.connections[slot as usize];
         if let Some(stay) = connection.stay.take() {
+            let life = now.tick.saturating_sub(connection.seated);
             tracing::debug!(connection = %connection.id, %reason, "stream ends");
+            self.tally.ended.push((reason, life));
             for &topic in stay.topics.set().ids() {
                 self.index.remove(topic, slot);
             }
@@ -333,8 +353,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 
     /// Forgets a connection; dropping its socket closes it.
-    pub(super) fn remove(&mut self, slot: u32) {
-        self.leave(slot, CloseReason::Left);
+    pub(super) fn remove(&mut self, slot: u32, now: Moment) {
+        self.leave(slot, CloseReason::Left, now);
         self.wheel.disarm(slot);
         self.connections.remove(slot as usize);
     }
@@ -344,7 +364,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         match written {
             Written::All => {}
             Written::Blocked => self.blocked(slot, now),
-            Written::Gone => self.remove(slot),
+            Written::Gone => self.remove(slot, now),
         }
     }
 

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
 
-use super::shard::{Effect, Shard};
+use super::shard::{Effect, Shard, Tally};
 use super::wheel::{TICK_MILLISECONDS, Tick};
 use super::{CloseReason, Guard, Key, Moment, Peer, Seat, Settings};
 use crate::frame::Ephemeral;
 use crate::identity::Identity;
 use crate::log::{EventLog, Page, PageError};
+use crate::metrics::Metrics;
 use crate::vital;
 
 /// The bell's token; a connection's has a slot number in its upper half, which never gets there.
@@ -94,7 +95,8 @@ pub(super) fn start<G: Guard>(
     number: usize,
     stagger: Duration,
     settings: Settings,
-    log: Arc<EventLog>,
+    log: &Arc<EventLog>,
+    metrics: &Arc<Metrics>,
 ) -> io::Result<(Arc<Inbox<G>>, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let inbox = Arc::new(Inbox {
@@ -108,7 +110,8 @@ pub(super) fn start<G: Guard>(
         poll,
         shard: Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0),
         inbox: Arc::clone(&inbox),
-        log,
+        log: Arc::clone(log),
+        metrics: Arc::clone(metrics),
         began: Instant::now() + stagger,
         ticked: 0,
         drain: None,
@@ -130,6 +133,7 @@ struct Turner<G> {
     shard: Shard<Peer, G>,
     inbox: Arc<Inbox<G>>,
     log: Arc<EventLog>,
+    metrics: Arc<Metrics>,
     began: Instant,
     /// The last tick that was acted on.
     ticked: Tick,
@@ -161,7 +165,7 @@ impl<G: Guard> Turner<G> {
                 }
                 let key = key_of(event.token());
                 if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.shard.readable(key);
+                    self.shard.readable(key, now);
                 }
                 if event.is_writable() {
                     self.shard.writable(key, now);
@@ -174,6 +178,7 @@ impl<G: Guard> Turner<G> {
                 self.send_away(now);
             }
             self.apply_effects();
+            self.count();
             self.inbox.connections.store(self.shard.len(), Ordering::Relaxed);
         }
     }
@@ -234,6 +239,18 @@ impl<G: Guard> Turner<G> {
         for key in leaving {
             let retry = left + rand::random_range(RETURN_AFTER);
             self.shard.close(key, CloseReason::Shutdown { retry }, now);
+        }
+    }
+
+    /// Told once a turn, so that a delivery costs no more than an addition.
+    fn count(&mut self) {
+        let Tally { deliveries, ended } = self.shard.take_tally();
+        if deliveries.events > 0 {
+            self.metrics.delivered(deliveries);
+        }
+        for (reason, life) in ended {
+            let life = Duration::from_millis(u64::from(life) * TICK_MILLISECONDS);
+            self.metrics.stream_ended(reason.as_str(), life);
         }
     }
 

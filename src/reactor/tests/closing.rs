@@ -85,7 +85,7 @@ fn the_peer_hangs_up_or_is_left_after_ten_seconds() {
         house.close(peer, CloseReason::Replaced);
     }
     polite.says(&[Says::Something, Says::Fin]);
-    house.shard.readable(polite.key);
+    house.readable(&polite);
     assert_eq!((polite.is_closed(), house.shard.len()), (true, 2));
     house.wait(99);
     assert_eq!([deaf.is_closed(), silent.is_closed()], [false, false]);
@@ -127,7 +127,7 @@ fn draining_goes_through_the_slots_in_order() {
     let mut house = House::new();
     let peers: Vec<Peer> = (0..6).map(|_| house.seat(to("a"))).collect();
     peers[2].says(&[Says::Fin]);
-    house.shard.readable(peers[2].key);
+    house.readable(&peers[2]);
     house.close(&peers[4], CloseReason::Replaced);
     let admitted = |house: &House, first| house.shard.admitted_from(first).collect::<Vec<_>>();
     let keys = |numbers: &[usize]| numbers.iter().map(|n| peers[*n].key).collect::<Vec<_>>();

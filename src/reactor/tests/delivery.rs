@@ -2,6 +2,8 @@
 
 use super::kit::*;
 use crate::frame::Framing;
+use crate::metrics::Deliveries;
+use crate::reactor::CloseReason;
 
 #[test]
 fn a_batch_is_one_write_for_each_connection_that_it_concerns() {
@@ -157,4 +159,22 @@ fn an_ephemeral_event_that_fits_in_part_is_finished_first() {
         house.writable(&peer);
         assert_eq!(peer.take(), ephemeral[cut..].to_owned() + &chunks([&event]));
     }
+}
+
+#[test]
+fn what_was_delivered_and_who_ended_is_told_once() {
+    let mut house = House::new();
+    let (one, two) = (house.seat(to("a")), house.seat(to("a b")));
+    let frames = [house.publish("a", "hi"), house.publish("b", "hi")];
+    house.turn();
+    let lengths = frames.map(|frame| frame.bytes(Framing::Chunked).len() as u64);
+    house.wait(7);
+    house.close(&one, CloseReason::Replaced);
+    two.says(&[Says::Fin]);
+    house.readable(&two);
+    let tally = house.tally();
+    assert_eq!(tally.deliveries, Deliveries { events: 3, bytes: 2 * lengths[0] + lengths[1] });
+    assert_eq!(tally.ended, [(CloseReason::Replaced, 7), (CloseReason::Left, 7)]);
+    let tally = house.tally();
+    assert_eq!((tally.deliveries, tally.ended.len()), (Deliveries::default(), 0));
 }

@@ -9,12 +9,12 @@ fn what_a_peer_sends_is_thrown_away_until_it_leaves() {
     let mut house = House::new();
     let peer = house.seat(to("a"));
     peer.says(&[Says::Something, Says::Interrupted, Says::Something]);
-    house.shard.readable(peer.key);
+    house.readable(&peer);
     house.publish("a", "still here");
     house.turn();
     assert_eq!(peer.take(), OPENING.to_owned() + &chunks(&house.kept));
     peer.says(&[Says::Something, Says::Fin]);
-    house.shard.readable(peer.key);
+    house.readable(&peer);
     assert_eq!((peer.is_closed(), peer.given_back(), house.shard.len()), (true, 1, 0));
     assert_eq!(peer.take(), "", "nobody is there to hear last words");
 }
@@ -24,7 +24,7 @@ fn a_peer_that_never_stops_talking_gets_its_share_of_a_turn() {
     let mut house = House::new();
     let peer = house.seat(to("a"));
     peer.says(&[Says::Endless]);
-    house.shard.readable(peer.key);
+    house.readable(&peer);
     assert_eq!(peer.line().reads, 16);
     assert!(house.go_on());
     assert_eq!(peer.line().reads, 32);
@@ -40,7 +40,7 @@ fn its_share_is_the_same_however_often_the_poll_tells_of_it() {
     peer.says(&[Says::Endless]);
     for _ in 0..10 {
         peer.line().reads = 0;
-        house.shard.readable(peer.key);
+        house.readable(&peer);
         house.go_on();
         let reads = peer.line().reads;
         assert!(reads <= 32, "{reads} reads in one turn");
@@ -51,12 +51,12 @@ type End = fn(&mut House, &Peer);
 
 fn fin(house: &mut House, peer: &Peer) {
     peer.says(&[Says::Fin]);
-    house.shard.readable(peer.key);
+    house.readable(peer);
 }
 
 fn reset(house: &mut House, peer: &Peer) {
     peer.says(&[Says::Reset]);
-    house.shard.readable(peer.key);
+    house.readable(peer);
 }
 
 fn broken(house: &mut House, peer: &Peer) {
@@ -153,7 +153,7 @@ fn the_key_of_one_who_left_finds_nothing_also_when_another_has_its_slot() {
     assert_ne!(gone.key, successor.key);
     let now = house.now();
     successor.says(&[Says::Fin]);
-    house.shard.readable(gone.key);
+    house.readable(&gone);
     house.shard.writable(gone.key, now);
     house.close(&gone, CloseReason::Replaced);
     house.page(gone.key, Err(PageError::Gone));

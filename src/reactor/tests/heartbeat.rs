@@ -127,6 +127,6 @@ fn an_empty_shard_sleeps() {
     let peer = house.seat(to("a"));
     assert_eq!(house.shard.next_visit(), Some(300));
     peer.says(&[Says::Fin]);
-    house.shard.readable(peer.key);
+    house.readable(&peer);
     assert_eq!(house.shard.next_visit(), None);
 }

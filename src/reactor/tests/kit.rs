@@ -13,7 +13,7 @@ use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Frame, Framing};
 use crate::identity::{Identity, Stamp};
 use crate::log::{Extent, Page, PageError, Ring};
-use crate::reactor::shard::{Effect, Shard};
+use crate::reactor::shard::{Effect, Shard, Tally};
 use crate::reactor::wheel::Tick;
 use crate::reactor::{CloseReason, ConnectionId, Key, Limits, Moment, Seat, Settings};
 use crate::rights::Filter;
@@ -292,6 +292,12 @@ impl House {
         self.note_effects();
     }
 
+    /// The peer's end has something to read.
+    pub(super) fn readable(&mut self, peer: &Peer) {
+        let now = self.now();
+        self.shard.readable(peer.key, now);
+    }
+
     /// The peer has read something, and its socket, which is watched, takes bytes again.
     pub(super) fn writable(&mut self, peer: &Peer) {
         assert!(self.watches(peer), "nobody would tell the shard of this");
@@ -315,6 +321,11 @@ impl House {
         let now = self.now();
         self.shard.renew(peer.key, identity, now);
         self.note_effects();
+    }
+
+    /// What the shard has done since the last call.
+    pub(super) fn tally(&mut self) -> Tally {
+        self.shard.take_tally()
     }
 
     /// The answer to the oldest fetch: the next `records` events of the store, those that match.

@@ -126,7 +126,7 @@ fn a_page_for_a_stream_that_closes_or_has_gone_is_nothing() {
     house.close(&closing, CloseReason::Replaced);
     let told = closing.take();
     gone.says(&[Says::Fin]);
-    house.shard.readable(gone.key);
+    house.readable(&gone);
     let successor = house.seat(to("a"));
     house.answer_fetch(10);
     house.answer_fetch(10);
