@@ -100,7 +100,7 @@ fn start(runtime: &Runtime) -> Arc<Hub> {
 fn plain(number: u64) -> Request {
     let user = user(number);
     let topics = vec![Topic::notifications(), Topic::notifications_of(&user)];
-    let expires = Stamp(u64::MAX);
+    let expires = Some(Stamp(u64::MAX));
     let credential = Credential { id: None, issued: Stamp(0), expires };
     let identity = Identity { credential: Some(credential), ..Identity::of(user.clone()) };
     Request {

@@ -19,7 +19,7 @@ pub struct Identity {
     pub roles: Roles,
     /// What he may listen to, where that is narrowed.
     pub grants: Grants,
-    /// What his word rests on; `None` when nothing ends or withdraws it.
+    /// What his word rests on; `None` when nothing can end or withdraw it.
     pub credential: Option<Credential>,
 }
 
@@ -30,8 +30,8 @@ pub struct Credential {
     pub id: Option<Box<str>>,
     /// When it was issued; the beginning of time if it does not say.
     pub issued: Stamp,
-    /// From when on it counts no more.
-    pub expires: Stamp,
+    /// From when on it counts no more; `None` if it has no end of its own.
+    pub expires: Option<Stamp>,
 }
 
 /// Milliseconds since 1970 by the wall clock.
@@ -173,6 +173,16 @@ impl Identity {
             grants: Grants::default(),
             credential: None,
         }
+    }
+
+    /// When his credential ends, if it does.
+    pub fn expires(&self) -> Option<Stamp> {
+        self.credential.as_ref()?.expires
+    }
+
+    /// Whether it has ended.
+    pub fn has_expired(&self, now: Stamp) -> bool {
+        self.expires().is_some_and(|expires| expires <= now)
     }
 
     /// Whether he may listen to a chat room, and speak there.

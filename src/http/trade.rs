@@ -46,9 +46,8 @@ impl Server {
             let detail = "There is no stream of yours with this connectionId to be renewed.";
             return Err(Problem::new(StatusCode::NOT_FOUND, detail));
         }
-        let expires = caller.credential.as_ref().map(|credential| credential.expires);
         let renewed = Payload::object().truth("success", true);
-        Ok(match expires {
+        Ok(match caller.expires() {
             Some(Stamp(expires)) => {
                 renewed.time("expiresAt", UNIX_EPOCH + Duration::from_millis(expires)).finish()
             }

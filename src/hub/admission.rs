@@ -260,8 +260,7 @@ mod tests {
     }
 
     fn token_of(user: &str, id: &str, issued: u64) -> Identity {
-        let credential =
-            Credential { id: Some(id.into()), issued: Stamp(issued), expires: Stamp(u64::MAX) };
+        let credential = Credential { id: Some(id.into()), issued: Stamp(issued), expires: None };
         Identity { credential: Some(credential), ..Identity::of(name(user)) }
     }
 

@@ -64,10 +64,7 @@ impl Hub {
     pub fn ticket_holder(&self, presented: &Presented) -> Option<Arc<Identity>> {
         let identity = self.tickets.holder(presented, Instant::now())?;
         let now = Stamp::of(SystemTime::now());
-        let ended = |identity: &Identity| {
-            identity.credential.as_ref().is_some_and(|credential| credential.expires <= now)
-        };
-        (!ended(&identity) && !self.revocations.cover(&identity)).then_some(identity)
+        (!identity.has_expired(now) && !self.revocations.cover(&identity)).then_some(identity)
     }
 
     /// Whether this is how far a stream of this log had come, as only its client can know.

@@ -259,7 +259,6 @@ impl Hub {
         let attendance = enters.map(|enters| self.enter(enters));
         let besides = (attendance.is_some() || ticket.is_some())
             .then(|| Box::new(Besides { _attendance: attendance, _ticket: ticket }));
-        let credential = identity.as_ref().and_then(|identity| identity.credential.as_ref());
         Ok(Admitted {
             id,
             start,
@@ -267,7 +266,7 @@ impl Hub {
             shard,
             topics,
             filter: filter.map(Box::new),
-            expires: credential.map(|credential| credential.expires),
+            expires: identity.as_ref().and_then(|identity| identity.expires()),
             stay: Occupancy { place, _besides: besides },
         })
     }

@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn token(user: &str, id: Option<&str>, issued: u64) -> Identity {
-        let expires = Stamp(u64::MAX);
+        let expires = None;
         let credential = Credential { id: id.map(Box::from), issued: Stamp(issued), expires };
         Identity { credential: Some(credential), ..Identity::of(name(user)) }
     }

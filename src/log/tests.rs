@@ -2,6 +2,7 @@
 
 mod fault;
 mod gate;
+mod kept;
 mod kit;
 mod once;
 mod order;

@@ -51,8 +51,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             return self.close(key, CloseReason::Revoked, now);
         }
         stay.filter = Filter::of(identity, &topics).map(Box::new);
-        let expires = identity.credential.as_ref().map(|credential| credential.expires);
-        connection.expires = tick_of(expires, now);
+        connection.expires = tick_of(identity.expires(), now);
         connection.knows_of_expiry = false;
         self.rearm(slot);
     }

@@ -59,7 +59,7 @@ impl<'a> Claims<'a> {
         if issued > latest {
             return Err(Refused::IssuedLater);
         }
-        Ok(Credential { id: self.token_id()?, issued, expires })
+        Ok(Credential { id: self.token_id()?, issued, expires: Some(expires) })
     }
 
     fn token_id(&self) -> Result<Option<Box<str>>, Refused> {

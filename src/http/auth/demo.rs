@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::event::Name;
-use crate::identity::{Identity, Roles};
+use crate::identity::{Credential, Identity, Roles, Stamp};
 
 /// The identity in a token; `None` when it is none.
 pub(super) fn read(token: &str) -> Option<Identity> {
@@ -15,7 +15,9 @@ pub(super) fn read(token: &str) -> Option<Identity> {
     let username = Name::new(parts.next()?).ok()?.to_string();
     let _email = parts.next()?;
     let roles = Roles::from_names(parts.next()?.split(','));
-    Some(Identity { username, roles, ..Identity::of(user) })
+    // It does not say when it was made, so whoever revokes its user's tokens means all of them.
+    let credential = Credential { id: None, issued: Stamp(0), expires: None };
+    Some(Identity { username, roles, credential: Some(credential), ..Identity::of(user) })
 }
 
 #[cfg(test)]

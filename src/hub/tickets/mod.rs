@@ -194,9 +194,7 @@ impl Tickets {
             }
         }
         // One whose credential has ended opens nothing any more, also while its stream winds up.
-        let expired = |ticket: &Ticket| {
-            ticket.identity.credential.as_ref().is_some_and(|credential| credential.expires <= wall)
-        };
+        let expired = |ticket: &Ticket| ticket.identity.has_expired(wall);
         gone.extend(table.tickets.iter().filter(|(_, ticket)| expired(ticket)).map(|(of, _)| of));
         gone.iter().filter_map(|digest| table.remove(digest)).collect()
     }
@@ -311,7 +309,7 @@ mod tests {
     const PATH: &str = "/chat/stream";
 
     fn ann() -> Identity {
-        let expires = Stamp(1_000);
+        let expires = Some(Stamp(1_000));
         let credential = Credential { id: None, issued: Stamp(0), expires };
         let ann = Identity::of(Name::new("ann").expect("a name"));
         Identity { credential: Some(credential), ..ann }

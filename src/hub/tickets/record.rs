@@ -10,7 +10,7 @@ pub(super) fn encode(identity: &Identity, path: Option<&str>) -> Vec<u8> {
     let Identity { user, username, roles, grants, credential } = identity;
     let Grants { channels, rooms, conversations } = grants;
     let credential = credential.as_ref().map(|Credential { id, issued, expires }| {
-        json!({ "id": id, "issued": issued.0, "expires": expires.0 })
+        json!({ "id": id, "issued": issued.0, "expires": expires.map(|Stamp(at)| at) })
     });
     json!({
         "user": user.as_str(),
@@ -43,7 +43,7 @@ pub(super) fn decode(record: &[u8]) -> Option<(Identity, Option<Box<str>>)> {
             credential => Some(Credential {
                 id: credential["id"].as_str().map(Box::from),
                 issued: Stamp(credential["issued"].as_u64()?),
-                expires: Stamp(credential["expires"].as_u64()?),
+                expires: credential["expires"].as_u64().map(Stamp),
             }),
         },
     };
@@ -85,7 +85,7 @@ mod tests {
             credential: Some(Credential {
                 id: Some("t".into()),
                 issued: Stamp(1),
-                expires: Stamp(u64::MAX),
+                expires: Some(Stamp(u64::MAX)),
             }),
             ..bare.clone()
         };

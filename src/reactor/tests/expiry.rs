@@ -20,7 +20,7 @@ fn revoked() -> String {
 }
 
 fn with_credential(ticks: u64) -> Identity {
-    let credential = Credential { id: None, issued: stamp(0), expires: stamp(ticks) };
+    let credential = Credential { id: None, issued: stamp(0), expires: Some(stamp(ticks)) };
     Identity { credential: Some(credential), ..somebody() }
 }
 

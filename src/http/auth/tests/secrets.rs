@@ -114,7 +114,7 @@ fn what_is_minted_is_taken() {
         let credential = ann.credential.expect("what it rests on");
         assert_eq!(credential.id.as_deref(), Some("t-1"));
         assert_eq!(credential.issued, Stamp(NOW * 1000));
-        assert_eq!(credential.expires, Stamp(NOW * 1000 + 1500));
+        assert_eq!(credential.expires, Some(Stamp(NOW * 1000 + 1500)));
         let later = verify(&token, &keys, &rules, now() + Duration::from_millis(1500));
         assert_eq!(later, Err(Refused::Expired));
     }
