@@ -128,14 +128,19 @@ impl Server {
 
     async fn connection(self: Arc<Self>, newcomer: Newcomer, orders: Orders) {
         let Settings { head_timeout: head, keep_alive, .. } = self.settings;
-        let Orders { end, refusing } = orders;
+        let Orders { mut end, refusing } = orders;
         let mut peer = newcomer.address();
         let mut socket = match newcomer.into_socket() {
             Ok(socket) => socket,
             Err(error) => return tracing::error!(%error, "a connection cannot be driven"),
         };
         if self.doors.proxies.introduces(peer) {
-            match timeout(head, read_proxy_header(&mut socket)).await {
+            let introduced = timeout(head, read_proxy_header(&mut socket));
+            let introduced = tokio::select! {
+                introduced = introduced => introduced,
+                _ = end.wait_for(|ended| *ended) => return,
+            };
+            match introduced {
                 Ok(Ok(client)) => peer = client,
                 Ok(Err(error)) => return tracing::debug!(%error, "a proxy introduced nobody"),
                 Err(_) => return tracing::debug!("a proxy introduced nobody in time"),

@@ -10,6 +10,7 @@ mod presence;
 mod resume;
 mod revocations;
 mod status;
+mod tending;
 pub mod tickets;
 
 use std::future::Future;
@@ -34,7 +35,7 @@ use crate::topic::{Subscription, Topic, Topics};
 
 use admission::{Admission, Full, Holder, Limits, Permit};
 use clients::{ClaimedPlace, Clients, Taken};
-use presence::{Attendance, Attendee, Departed, Presence};
+use presence::{Attendance, Presence};
 pub use resume::{Reason, Resume};
 pub use revocations::Revocation;
 use revocations::Revocations;
@@ -316,18 +317,6 @@ impl Hub {
         (Cursor { position, epoch }, resume)
     }
 
-    /// Others in the room learn of it; the stream itself, which is not in its shard yet, does not.
-    fn enter(&self, enters: Enters) -> Attendance {
-        let Enters { room, user, username } = enters;
-        let attendee = Attendee { room, user };
-        let _in_order = self.announcing.lock();
-        let (attendance, joined) = self.presence.join(attendee.clone(), &username);
-        if joined {
-            self.tell(&attendance_event("user-joined", &attendee, &username));
-        }
-        attendance
-    }
-
     /// Hands an admitted stream to its shard: first the bytes of `opening`, then what follows its
     /// start.
     pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
@@ -359,33 +348,6 @@ impl Hub {
         Event::new(vec![Topic::system()], "status", payload)
     }
 
-    /// Sends the status of the system at its interval, tells rooms who has left them, and forgets
-    /// tickets that are over. Never ends.
-    pub async fn tend(&self) {
-        let mut interval = tokio::time::interval(self.settings.status_interval);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut tidying = tokio::time::interval(TIDY_EVERY);
-        tidying.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = interval.tick() => {
-                    if self.subscribers(&[Topic::system()]) > 0 {
-                        self.tell(&self.status_event());
-                    }
-                }
-                _ = tidying.tick() => self.forget_tickets().await,
-                () = self.presence.somebody_departs() => self.announce_departed(),
-            }
-        }
-    }
-
-    fn announce_departed(&self) {
-        let _in_order = self.announcing.lock();
-        for Departed { attendee, username } in self.presence.take_departed(Instant::now()) {
-            self.tell(&attendance_event("user-left", &attendee, &username));
-        }
-    }
-
     /// Whether the server is ending.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
@@ -413,17 +375,5 @@ impl Hub {
     }
 }
 
-/// How often it is looked for what can be forgotten.
-const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// How often a drain looks whether it is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-fn attendance_event(name: &'static str, attendee: &Attendee, username: &str) -> Event {
-    let payload = Payload::object()
-        .text("roomId", Some(attendee.room.as_str()))
-        .text("userId", Some(attendee.user.as_str()))
-        .text("username", Some(username))
-        .timestamp(SystemTime::now())
-        .finish();
-    Event::new(vec![Topic::room(&attendee.room), Topic::rooms()], name, payload)
-}
