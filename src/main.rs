@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use governor::clock::DefaultClock;
@@ -205,7 +205,10 @@ fn token(flags: &TokenFlags) -> Result<(), Failure> {
         // So that it can be revoked alone.
         id: Some(format!("{:016x}", rand::random::<u64>())),
     };
-    let token = mint::mint(&wanted, &signer.secret, signer.algorithm, SystemTime::now())?;
+    // In whole seconds, as everyone writes times in tokens.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let now = UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    let token = mint::mint(&wanted, &signer.secret, signer.algorithm, now)?;
     say(format_args!("{token}"));
     Ok(())
 }

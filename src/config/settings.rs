@@ -226,7 +226,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         key: "cors.credentials",
         default: "false",
-        doc: "Take the session cookie from pages of the listed origins",
+        doc: "Let pages of the listed origins read answers to requests with the cookie",
         field: |c| Field::Switch(&mut c.cors.credentials),
     },
     Setting {

@@ -59,7 +59,7 @@ impl Visitor<'_> {
         }
         // Before it is looked into, so that a flood of bad ones costs no signature checks.
         doors.rates.may_try(address)?;
-        match self.identify(&presented, headers, wanted) {
+        match self.identify(&presented, headers, wanted, address) {
             Ok((identity, ticket)) => Ok(Caller { identity, ticket, address }),
             Err(why) => {
                 tracing::debug!(target = %Redacted::new(request.uri()), %why, "credential refused");
@@ -75,6 +75,7 @@ impl Visitor<'_> {
         presented: &Presented,
         headers: &HeaderMap,
         wanted: Option<Stream>,
+        address: Option<IpAddr>,
     ) -> Result<(Option<Arc<Identity>>, Option<tickets::Presented>), Why> {
         let (hub, authority) = (&self.server.hub, &self.server.doors.authority);
         match (presented, wanted) {
@@ -88,9 +89,10 @@ impl Visitor<'_> {
             }
             (Presented::Ticket(ticket), Some(stream)) => {
                 let last = stream::last_event_id(headers).map(|(_, requested)| requested);
-                let returns = hub.is_return(last.as_ref());
+                let returns = hub.return_of(last);
                 let digest = TicketDigest::of(ticket.expose());
-                let ticket = tickets::Presented { digest, path: stream.path(), returns };
+                let path = stream.path();
+                let ticket = tickets::Presented { digest, path, returns, address };
                 let identity = hub.ticket_holder(&ticket).ok_or(Why::Ticket)?;
                 Ok((Some(identity), Some(ticket)))
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::tickets::{Issued, Presented};
 use super::{Hub, Refused, Revocation};
-use crate::cursor::Requested;
+use crate::cursor::{Position, Requested};
 use crate::identity::{Identity, Stamp};
 use crate::reactor::{CloseReason, ConnectionId};
 
@@ -67,14 +67,15 @@ impl Hub {
         (!identity.has_expired(now) && !self.revocations.cover(&identity)).then_some(identity)
     }
 
-    /// Whether this is how far a stream of this log had come, as only its client can know.
-    pub fn is_return(&self, requested: Option<&Requested>) -> bool {
-        match requested {
-            Some(Requested::After { position, epoch: Some(epoch) }) => {
-                *epoch == self.log.epoch() && *position <= self.log.ring().extent().head
+    /// How far a stream of this log had come, if this may have been told to one.
+    pub fn return_of(&self, requested: Option<Requested>) -> Option<Position> {
+        match requested? {
+            Requested::After { position, epoch: Some(epoch) } => {
+                let told = epoch == self.log.epoch() && position <= self.log.ring().extent().head;
+                told.then_some(position)
             }
-            Some(Requested::After { .. } | Requested::Since { .. } | Requested::Invalid) | None => {
-                false
+            Requested::After { epoch: None, .. } | Requested::Since { .. } | Requested::Invalid => {
+                None
             }
         }
     }

@@ -255,7 +255,7 @@ impl Hub {
             return Err(Refused::Draining);
         }
         if let Some(ticket) = &mut ticket {
-            ticket.confirm();
+            ticket.confirm(start.position);
         }
         let attendance = enters.map(|enters| self.enter(enters));
         let besides = (attendance.is_some() || ticket.is_some())

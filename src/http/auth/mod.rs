@@ -81,8 +81,8 @@ pub enum Why {
     /// It is a token that is not valid.
     #[error(transparent)]
     Token(#[from] Refused),
-    /// It is no ticket, or one that was used.
-    #[error("there is no such ticket, or it was used")]
+    /// It is no ticket, or one that opens nothing any more.
+    #[error("there is no such ticket, or it was used, or it is over")]
     Ticket,
     /// It was valid.
     #[error("it was revoked")]

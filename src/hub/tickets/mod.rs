@@ -6,12 +6,13 @@
 //!               └────── time ───────┴──▶ gone
 //! ```
 //! A ticket that somebody reads in a log is worth nothing: it has been used, and from then on it only
-//! lets that stream go on, for whoever can say how far the stream had come.
+//! lets that stream go on, from where its client is and for whoever can say how far it had come.
 
 mod record;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use crate::cursor::Position;
 use crate::event::Name;
 use crate::identity::{Identity, Stamp};
 use crate::log::{Change, Kind, Row};
@@ -51,8 +53,10 @@ pub struct Presented {
     pub digest: TicketDigest,
     /// The path of the stream.
     pub path: &'static str,
-    /// The request says how far its stream had come, as only its client knows.
-    pub returns: bool,
+    /// How far its stream had come, if the request says so.
+    pub returns: Option<Position>,
+    /// Where the request comes from, if that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl fmt::Debug for TicketDigest {
@@ -65,7 +69,18 @@ struct Ticket {
     identity: Arc<Identity>,
     /// Any path, until the first stream chooses.
     path: Option<Box<str>>,
+    /// What its stream was, once there was one.
+    stream: Option<Stream>,
     state: State,
+}
+
+/// What a stream that comes back must have been.
+#[derive(Clone, Copy)]
+struct Stream {
+    /// Whoever has its ticket and some cursor of this log is not yet its client.
+    address: Option<IpAddr>,
+    /// It has nothing from before.
+    start: Position,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,9 +127,10 @@ impl Tickets {
                 Some((digest, (identity, path))) => {
                     let until = now + time_to_live;
                     let identity = Arc::new(identity);
-                    table
-                        .tickets
-                        .insert(digest, Ticket { identity, path, state: State::Ended(until) });
+                    table.tickets.insert(
+                        digest,
+                        Ticket { identity, path, stream: None, state: State::Ended(until) },
+                    );
                     table.over.push_back((until, digest));
                 }
                 None => tracing::error!("a ticket in the log cannot be read"),
@@ -146,7 +162,9 @@ impl Tickets {
         *waiting += 1;
         let until = now + self.time_to_live;
         let (identity, path) = (Arc::new(identity), path.map(Box::from));
-        table.tickets.insert(digest, Ticket { identity, path, state: State::Fresh(until) });
+        table
+            .tickets
+            .insert(digest, Ticket { identity, path, stream: None, state: State::Fresh(until) });
         table.over.push_back((until, digest));
         Some(Issued {
             ticket,
@@ -180,7 +198,7 @@ impl Tickets {
             State::Ended(_) => ticket.state = State::Open(1),
         }
         let (tickets, digest) = (Arc::clone(self), presented.digest);
-        Some(TicketUse { tickets, digest, unused: Some(unused) })
+        Some(TicketUse { tickets, digest, address: presented.address, unused: Some(unused) })
     }
 
     /// Takes away the tickets that are over; the log has to forget them.
@@ -206,9 +224,31 @@ impl Ticket {
         on_its_path
             && match self.state {
                 State::Fresh(until) => now < until,
-                State::Open(_) => presented.returns,
-                State::Ended(until) => presented.returns && now < until,
+                State::Open(_) => self.returns(presented),
+                State::Ended(until) => self.returns(presented) && now < until,
             }
+    }
+}
+
+impl Ticket {
+    /// Whether it is its own stream that comes back. After a restart nobody knows where it was.
+    fn returns(&self, presented: &Presented) -> bool {
+        match (presented.returns, self.stream) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(position), Some(Stream { address, start })) => {
+                let there = address.zip(presented.address).is_none_or(|(was, is)| same(was, is));
+                there && position >= start
+            }
+        }
+    }
+}
+
+/// Whether these may be the same client's: of an IPv6 address it chooses the lower half itself.
+fn same(was: IpAddr, is: IpAddr) -> bool {
+    match (was, is) {
+        (IpAddr::V6(was), IpAddr::V6(is)) => was.segments()[..4] == is.segments()[..4],
+        (was, is) => was == is,
     }
 }
 
@@ -254,6 +294,7 @@ fn digest_of(key: &str) -> Option<TicketDigest> {
 pub struct TicketUse {
     tickets: Arc<Tickets>,
     digest: TicketDigest,
+    address: Option<IpAddr>,
     /// What the ticket was before, as long as no stream has come of it.
     unused: Option<Unused>,
 }
@@ -264,9 +305,12 @@ struct Unused {
 }
 
 impl TicketUse {
-    /// The stream is on its way: the ticket has been used.
-    pub fn confirm(&mut self) {
+    /// The stream is on its way, from this position: the ticket has been used.
+    pub fn confirm(&mut self, start: Position) {
         self.unused = None;
+        if let Some(ticket) = self.tickets.table.lock().tickets.get_mut(&self.digest) {
+            ticket.stream = Some(Stream { address: self.address, start });
+        }
     }
 }
 
@@ -320,12 +364,17 @@ mod tests {
     }
 
     fn presented(ticket: &str, path: &'static str, returns: bool) -> Presented {
-        Presented { digest: TicketDigest::of(ticket), path, returns }
+        let (digest, returns) = (TicketDigest::of(ticket), returns.then(|| at(7)));
+        Presented { digest, path, returns, address: Some([10, 0, 0, 1].into()) }
+    }
+
+    fn at(milliseconds: u64) -> Position {
+        Position::new(milliseconds, 0).expect("in range")
     }
 
     fn used(tickets: &Arc<Tickets>, presented: &Presented, now: Instant) -> Option<TicketUse> {
         let mut used = tickets.open(presented, now)?;
-        used.confirm();
+        used.confirm(at(5));
         Some(used)
     }
 
@@ -346,6 +395,32 @@ mod tests {
         assert!(tickets.open(&first, now).is_none());
         let later = Instant::now() + TTL;
         assert!(tickets.holder(&again, now).is_some() && tickets.holder(&again, later).is_none());
+    }
+
+    #[test]
+    fn only_its_own_stream_comes_back() {
+        let (tickets, now) = (none(), Instant::now());
+        let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
+        let _stream = used(&tickets, &presented(&ticket, PATH, false), now).expect("fresh");
+        let again = presented(&ticket, PATH, true);
+        let comes = |address: &str, position: u64| {
+            let address = Some(address.parse().expect("an address"));
+            let returns = Some(at(position));
+            tickets.holder(&Presented { address, returns, ..again.clone() }, now).is_some()
+        };
+        assert!(comes("10.0.0.1", 5));
+        assert!(!comes("10.0.0.1", 4), "from before it began");
+        assert!(!comes("10.0.0.2", 5), "from elsewhere");
+        let unknown = Presented { address: None, ..again.clone() };
+        assert!(tickets.holder(&unknown, now).is_some());
+    }
+
+    #[test]
+    fn an_ipv6_client_may_change_the_half_that_is_its_own() {
+        let address = |text: &str| text.parse().expect("an address");
+        assert!(same(address("2001:db8::1"), address("2001:db8::ffff:1")));
+        assert!(!same(address("2001:db8::1"), address("2001:db8:0:1::1")));
+        assert!(!same(address("::1"), address("127.0.0.1")));
     }
 
     #[test]
