@@ -11,6 +11,7 @@ use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::opening::Pace;
 use crate::scenario;
+use crate::signer::Jwt;
 
 /// Drives an SSE server with thousands of streams and checks every event.
 ///
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Soak(scenario::soak::Options),
     /// Publishers one after the other's answer: publishes a second and their latency
     Publish(scenario::publish::Options),
+    /// Bad tokens as fast as they go: the others must hardly notice
+    Siege(scenario::siege::Options),
     /// CPU that open streams cost while nothing happens
     Idle(scenario::idle::Options),
     /// kill -9 while publishing: what was answered must be replayed
@@ -91,6 +94,9 @@ pub(crate) struct Common {
     /// The server's program [default: the workspace's target/release/rill]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) server: Option<PathBuf>,
+    /// The cores that it is kept to, like 0 or 0,2 or 0-3 [default: all]
+    #[arg(long, global = true, value_name = "LIST")]
+    pub(crate) server_cores: Option<String>,
     /// Its data directory [default: a temporary one]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -119,6 +125,14 @@ pub(crate) struct Common {
     /// like loadtest/dialects/rill.toml [default: rill]
     #[arg(long, global = true, value_name = "NAME|FILE")]
     dialect: Option<DialectSource>,
+    /// Sign a token for each user and for the publishers before a run, in place of the dialect's; a
+    /// server of ours is given the key, and started without --dev
+    #[arg(long, global = true, value_enum, value_name = "ALGORITHM")]
+    pub(crate) jwt: Option<Jwt>,
+    /// Sign with the key in this file, which the server at --url knows: a secret, or a private key
+    /// as PKCS #8 in PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) jwt_key: Option<PathBuf>,
     /// A header for every request, 'Name: value' (repeatable)
     #[arg(long, global = true, value_name = "LINE", value_parser = header)]
     pub(crate) header: Vec<String>,
@@ -190,6 +204,12 @@ impl Common {
         if self.dialect.is_some() && self.attached().is_none() {
             return Err(Failure::Usage(
                 "--dialect needs --url or --unix=PATH: what we start is asked in its own way",
+            ));
+        }
+        if self.jwt_key.is_some() != (self.jwt.is_some() && self.attached().is_some()) {
+            return Err(Failure::Usage(
+                "--jwt-key FILE belongs to --jwt with --url or --unix=PATH: a server that we start \
+                 gets a key of its own",
             ));
         }
         if self.attached().is_some() && (self.server.is_some() || !self.server_args.is_empty()) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
+use crate::signer::Signer;
 use crate::template::{Filling, Template};
 
 /// The dialects that have a name.
@@ -19,6 +20,9 @@ const BUILT_IN: &[(&str, DialectSource)] = &[
     ("nchan", DialectSource::NCHAN),
     ("axum", DialectSource::AXUM),
 ];
+
+/// The name of all publishers.
+pub(crate) const PUBLISHER: &str = "publisher";
 
 /// What `--dialect` says: a name or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +75,9 @@ pub(crate) struct StreamForm {
     pub(crate) path: Template,
     #[serde(default)]
     pub(crate) token: Token,
+    /// What a token says that is signed here, in place of that one.
+    #[serde(default, deserialize_with = "maybe_template")]
+    claims: Option<Template>,
     #[serde(default, deserialize_with = "templates")]
     pub(crate) headers: Vec<Template>,
     /// The header that names the last event id.
@@ -116,6 +123,9 @@ pub(crate) struct PublishForm {
     pub(crate) user_path: Option<Template>,
     #[serde(default)]
     pub(crate) token: Token,
+    /// What a token says that is signed here, in place of that one.
+    #[serde(default, deserialize_with = "maybe_template")]
+    claims: Option<Template>,
     #[serde(default, deserialize_with = "templates")]
     pub(crate) headers: Vec<Template>,
     #[serde(deserialize_with = "template")]
@@ -177,7 +187,8 @@ pub(crate) enum Token {
     /// The base64 of this text.
     Base64(#[serde(deserialize_with = "template")] Template),
     /// A file's lines: the first is user 0's, and so on, from the start again where they end.
-    File(#[serde(deserialize_with = "lines")] Vec<String>),
+    #[serde(rename = "file")]
+    Listed(#[serde(deserialize_with = "lines")] Vec<String>),
 }
 
 impl Dialect {
@@ -195,6 +206,24 @@ impl Dialect {
     fn parse(text: &str, path: &Path) -> Result<Dialect, Failure> {
         let wrong = |message| Failure::Dialect { path: path.to_owned(), message };
         toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))
+    }
+
+    /// The same with tokens for so many users, and for publishers, that are signed now.
+    pub(crate) fn signed(mut self, signer: &Signer, users: usize) -> Result<Dialect, Failure> {
+        let (Some(streams), Some(publishers)) = (&self.stream.claims, &self.publish.claims) else {
+            return Err(Failure::Usage("this server's dialect has no claims for --jwt"));
+        };
+        let sign = |claims: &Template, name: &str| signer.sign(&filled(claims, name));
+        let tokens = (0..users.max(1)).map(|user| sign(streams, &user_name(user)));
+        self.stream.token = Token::Listed(tokens.collect::<Result<_, _>>()?);
+        self.publish.token = Token::Listed(vec![sign(publishers, PUBLISHER)?]);
+        Ok(self)
+    }
+
+    /// The same with this token for all publishers.
+    pub(crate) fn published_with(mut self, token: String) -> Dialect {
+        self.publish.token = Token::Listed(vec![token]);
+        self
     }
 
     /// How a stream says that it is open.
@@ -235,18 +264,25 @@ impl Dialect {
 impl Token {
     /// User number `user`'s.
     pub(crate) fn of(&self, user: usize, name: &str) -> String {
-        let fill = |template: &Template| {
-            let mut text = Vec::new();
-            template.fill(&mut text, &Filling { user: name, ..Filling::default() });
-            text
-        };
         match self {
             Token::None => String::new(),
-            Token::Text(template) => String::from_utf8_lossy(&fill(template)).into_owned(),
-            Token::Base64(template) => STANDARD.encode(fill(template)),
-            Token::File(tokens) => tokens[user % tokens.len()].clone(),
+            Token::Text(template) => String::from_utf8_lossy(&filled(template, name)).into_owned(),
+            Token::Base64(template) => STANDARD.encode(filled(template, name)),
+            Token::Listed(tokens) => tokens[user % tokens.len()].clone(),
         }
     }
+}
+
+/// The text for somebody of this name.
+fn filled(template: &Template, name: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    template.fill(&mut text, &Filling { user: name, ..Filling::default() });
+    text
+}
+
+/// A user's name.
+pub(crate) fn user_name(user: usize) -> String {
+    format!("u{user}")
 }
 
 fn template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
@@ -290,89 +326,4 @@ fn lines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Dialect, Failure> {
-        Dialect::parse(text, Path::new("test"))
-    }
-
-    /// The least that a dialect must say, with something more about streams.
-    fn with(more: &str) -> String {
-        format!(
-            "[stream]\npath='/s'\nlive='head'\n{more}\n\
-             [publish]\npath='/p'\nbroadcast='{{message}}'\nanswer='status'\n"
-        )
-    }
-
-    #[test]
-    fn built_in_dialects_are_sound() {
-        for (name, _) in BUILT_IN {
-            let Ok(source) = name.parse::<DialectSource>();
-            Dialect::load(&source).unwrap();
-        }
-        let Ok(file) = "else.toml".parse::<DialectSource>();
-        assert!(Dialect::load(&file).unwrap_err().to_string().contains("No such file"));
-    }
-
-    #[test]
-    fn tokens_are_made_or_read() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("tokens");
-        std::fs::write(&file, "one\n\n two \n").unwrap();
-        let of = |token: &str| parse(&with(token)).unwrap().stream.token.of(3, "u3");
-        assert_eq!(of("token.text='t-{user}'"), "t-u3");
-        assert_eq!(of("token.base64='{user}'"), "dTM=");
-        assert_eq!(of(&format!("token.file='{}'", file.display())), "two");
-        assert_eq!(of(""), "");
-    }
-
-    #[test]
-    fn events_mean_what_the_dialect_says() {
-        let meaning = |more: &str, kind: &str| parse(&with(more)).unwrap().meaning(kind.as_bytes());
-        for (kind, expected) in [
-            ("heartbeat", Meaning::Heartbeat),
-            ("gap", Meaning::Gap),
-            ("disconnected", Meaning::Farewell),
-            ("error", Meaning::Farewell),
-            ("status", Meaning::Message),
-            ("", Meaning::Message),
-        ] {
-            assert_eq!(meaning("", kind), expected, "{kind}");
-        }
-        let more = "heartbeat='beat'\ngap='hole'\nfarewells=['bye', 'end']\nignore=['status']";
-        for (kind, expected) in [
-            ("beat", Meaning::Heartbeat),
-            ("hole", Meaning::Gap),
-            ("end", Meaning::Farewell),
-            ("status", Meaning::Nothing),
-            ("heartbeat", Meaning::Message),
-            ("gap", Meaning::Message),
-            ("error", Meaning::Message),
-        ] {
-            assert_eq!(meaning(more, kind), expected, "{kind}");
-        }
-    }
-
-    #[test]
-    fn publishers_may_go_somewhere_else() {
-        assert_eq!(parse(&with("")).unwrap().publishers(), None);
-        let elsewhere = parse(&(with("") + "url='unix:/run/x.sock'")).unwrap();
-        assert_eq!(elsewhere.publishers(), Some(Endpoint::Unix("/run/x.sock".into())));
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (text, hint) in [
-            (String::new(), "missing field"),
-            (with("token.file='/none'"), "/none"),
-            (with("body='x'"), "unknown field `body`"),
-            (with("token.other='x'"), "unknown variant `other`"),
-            (with("ignore='x'"), "expected a sequence"),
-            (with("") + "url='http://10.0.0.1:1'", "not a loopback address"),
-        ] {
-            let failure = parse(&text).unwrap_err().to_string();
-            assert!(failure.contains("test") && failure.contains(hint), "{failure}");
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -82,11 +82,7 @@ impl Endpoint {
         let (socket, address) = self.socket()?;
         socket.set_nonblocking(true)?;
         if address.is_ipv4() && total > STREAMS_PER_SOURCE {
-            // The port is chosen at connect, where only the pair of both ends has to be unique:
-            // bind would search for one that is free altogether, for milliseconds a socket once
-            // many are in TIME_WAIT.
-            setsockopt(&socket, IpBindAddressNoPort, &true)?;
-            socket.bind(&SocketAddr::new(source(index), 0).into())?;
+            bind(&socket, source(index))?;
         }
         match socket.connect(&address) {
             Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(error),
@@ -96,7 +92,19 @@ impl Endpoint {
 
     /// A blocking connection whose reads and writes give up after `timeout`.
     pub(crate) fn connect_blocking(&self, timeout: Duration) -> io::Result<Socket> {
+        self.connect_blocking_from(None, timeout)
+    }
+
+    /// The same over IPv4 from this address.
+    pub(crate) fn connect_blocking_from(
+        &self,
+        source: Option<Ipv4Addr>,
+        timeout: Duration,
+    ) -> io::Result<Socket> {
         let (socket, address) = self.socket()?;
+        if let Some(source) = source.filter(|_| address.is_ipv4()) {
+            bind(&socket, source)?;
+        }
         socket.set_read_timeout(Some(timeout))?;
         socket.set_write_timeout(Some(timeout))?;
         socket.connect(&address)?;
@@ -125,10 +133,17 @@ impl Endpoint {
     }
 }
 
+/// The port is chosen at connect, where only the pair of both ends has to be unique: bind would
+/// search for one that is free altogether, for milliseconds a socket once many are in TIME_WAIT.
+fn bind(socket: &Socket, source: Ipv4Addr) -> io::Result<()> {
+    setsockopt(socket, IpBindAddressNoPort, &true)?;
+    socket.bind(&SocketAddr::new(source.into(), 0).into())
+}
+
 /// 127.0.0.2 and up.
-fn source(index: usize) -> IpAddr {
+fn source(index: usize) -> Ipv4Addr {
     let number = 2 + (index / STREAMS_PER_SOURCE) as u32;
-    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + number).into()
+    Ipv4Addr::from_bits(Ipv4Addr::new(127, 0, 0, 0).to_bits() + number)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! ```text
 //! cli ─▶ scenario ─┬─▶ subject ─▶ child        the server under test, started or attached; gauge measures it
 //!                  │            ├ target         its addresses and its dialect: what it is asked, and how
+//!                  │            ├ signer         JSON Web Tokens, if it shall be asked with them
 //!                  │            └ send_loop, axum_server, nchan   what it is compared with
 //!                  ├─▶ fleet ─▶ engine         the streams: one epoll loop a thread
 //!                  │            ├ opening        which stream connects next
@@ -10,6 +11,7 @@
 //!                  │            ├ stream, wire   bytes to events
 //!                  │            └ hearing        events to the ledger: loss, repetition, order, latency
 //!                  ├─▶ publishers, courier     events go in; scripts say which and when; results are kept
+//!                  ├─▶ besiegers               bad tokens come in, for `siege`
 //!                  ├─▶ listener ─▶ history     one stream over many lives of a server, for `crash`
 //!                  └─▶ report                  figures come out
 //! ```
@@ -19,6 +21,7 @@
 //! with what arrived.
 
 mod axum_server;
+mod besiegers;
 mod board;
 mod buckets;
 mod child;
@@ -59,6 +62,7 @@ mod samples;
 mod scenario;
 mod scripts;
 mod send_loop;
+mod signer;
 mod stamp;
 mod stop;
 mod stream;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::cli::Common;
 use crate::clock;
+use crate::dialect::{Dialect, DialectSource};
 use crate::facts::Facts;
 use crate::failure::{Failure, While};
 use crate::monitor::Monitor;
 use crate::samples::Sample;
+use crate::signer::Signer;
 use crate::stop::Stop;
 use crate::timeline::Timeline;
 
@@ -17,6 +19,8 @@ use crate::timeline::Timeline;
 pub(crate) struct Run {
     /// The flags.
     pub(crate) common: Common,
+    /// Signs the tokens that the server is asked with, if they are not the dialect's.
+    pub(crate) signer: Option<Signer>,
     /// When to end early.
     pub(crate) stop: Stop,
     /// Shows how it goes, and samples it for the page.
@@ -41,15 +45,33 @@ impl Run {
         if let Some(directory) = &common.report {
             std::fs::create_dir_all(directory).while_("making the page's directory")?;
         }
+        let signer = common.jwt.map(|jwt| match &common.jwt_key {
+            Some(path) => Signer::from_file(jwt, path),
+            None => Signer::draw(jwt),
+        });
         let start = clock::now();
         let (wanted, timeline) = (common.report.is_some(), Mutex::default());
         Ok(Run {
             common: common.clone(),
+            signer: signer.transpose()?,
             stop,
             monitor: Monitor::start(start, !common.quiet)?,
             story: Arc::new(Story { start, wanted, timeline }),
             facts: Facts::now(),
         })
+    }
+
+    /// How a server is asked, with tokens for so many users.
+    pub(crate) fn dialect(
+        &self,
+        source: &DialectSource,
+        users: usize,
+    ) -> Result<Arc<Dialect>, Failure> {
+        let dialect = Dialect::load(source)?;
+        match &self.signer {
+            Some(signer) => dialect.signed(signer, users).map(Arc::new),
+            None => Ok(Arc::new(dialect)),
+        }
     }
 
     /// When it has to end if nothing is said: `--time-limit`.

@@ -80,16 +80,20 @@ impl Subject {
     /// Starts a server of this kind, or attaches to the one that the flags name.
     pub(crate) fn obtain_as(kind: Kind, run: &Run, streams: usize) -> Result<Subject, Failure> {
         match run.common.attached() {
-            Some(endpoint) => Subject::attach(endpoint, run),
+            Some(endpoint) => Subject::attach(endpoint, streams, run),
             None => Subject::start(kind, run.common.over_unix(), streams, run),
         }
         .inspect(|subject| run.monitor.measure(subject.gauge, None))
     }
 
     /// A server that runs already.
-    pub(crate) fn attach(endpoint: Endpoint, run: &Run) -> Result<Subject, Failure> {
+    pub(crate) fn attach(
+        endpoint: Endpoint,
+        streams: usize,
+        run: &Run,
+    ) -> Result<Subject, Failure> {
         let common = &run.common;
-        let target = Target::new(endpoint, Arc::new(Dialect::load(&common.dialect())?))
+        let target = Target::new(endpoint, run.dialect(&common.dialect(), streams)?)
             .with(&common.header, common.message_bytes)
             .trusting(common.ca.as_deref())?;
         let gauge = common.pid.map(Gauge::of);
@@ -124,7 +128,8 @@ impl Subject {
             Kind::Nchan => {
                 let nchan = Nchan::start(directory.path(), over_unix, streams, &run.stop)?;
                 let gauge = Gauge::of(nchan.pid());
-                let target = target(nchan.endpoint().clone(), &DialectSource::NCHAN, run)?;
+                let dialect = Arc::new(Dialect::load(&DialectSource::NCHAN)?);
+                let target = target(nchan.endpoint().clone(), dialect, run);
                 let process = Process::Nchan { _nchan: nchan };
                 Ok(Subject::started(kind, target, gauge, process, directory))
             }
@@ -133,13 +138,13 @@ impl Subject {
 
     fn rill(kind: Kind, over_unix: bool, streams: usize, run: &Run) -> Result<Subject, Failure> {
         let directory = Directory::of(&run.common, over_unix)?;
-        let mut server = Server::new(&run.common, &directory, streams)?;
+        let mut server = Server::new(run, &directory, streams)?;
         if kind == Kind::PatientRill {
             server = server.with("RILL_LOG_REPLAY_LIMIT", PATIENT_REPLAY_LIMIT);
         }
         let (child, endpoint) = server.start(&run.stop)?;
         let gauge = Gauge::of(child.pid());
-        let target = target(endpoint, &DialectSource::RILL, run)?;
+        let target = target(endpoint, run.dialect(&DialectSource::RILL, streams)?, run);
         let process = Process::Child { _child: child };
         Ok(Subject::started(kind, target, gauge, process, directory.temporary))
     }
@@ -154,7 +159,8 @@ impl Subject {
     ) -> Result<Subject, Failure> {
         let program = std::env::current_exe().while_("finding this program")?;
         let child = Child::start(Command::new(program).args(arguments))?;
-        let target = target(child.listener(&run.stop, |_| true)?, dialect, run)?;
+        let dialect = Arc::new(Dialect::load(dialect)?);
+        let target = target(child.listener(&run.stop, |_| true)?, dialect, run);
         let gauge = Gauge::of(child.pid());
         let process = Process::Child { _child: child };
         Ok(Subject::started(kind, target, gauge, process, directory))
@@ -211,9 +217,8 @@ impl Subject {
     }
 }
 
-fn target(endpoint: Endpoint, dialect: &DialectSource, run: &Run) -> Result<Target, Failure> {
-    let dialect = Arc::new(Dialect::load(dialect)?);
-    Ok(Target::new(endpoint, dialect).with(&run.common.header, run.common.message_bytes))
+fn target(endpoint: Endpoint, dialect: Arc<Dialect>, run: &Run) -> Target {
+    Target::new(endpoint, dialect).with(&run.common.header, run.common.message_bytes)
 }
 
 /// The server's files.
@@ -242,6 +247,8 @@ fn temporary_directory() -> Result<TempDir, Failure> {
 /// How to start the server; again and again on the same data.
 pub(crate) struct Server {
     program: PathBuf,
+    /// The cores that it is kept to; all if none are named.
+    cores: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     over_unix: bool,
@@ -249,17 +256,21 @@ pub(crate) struct Server {
 
 impl Server {
     /// With what the flags say.
-    pub(crate) fn new(
-        common: &Common,
-        directory: &Directory,
-        streams: usize,
-    ) -> Result<Server, Failure> {
+    pub(crate) fn new(run: &Run, directory: &Directory, streams: usize) -> Result<Server, Failure> {
+        let common = &run.common;
         let program = common.server.clone().unwrap_or_else(default_program);
         if !program.is_file() {
             return Err(Failure::NoServer(program));
         }
-        let mut arguments =
-            ["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"].map(str::to_owned).to_vec();
+        let mut arguments = vec!["serve".to_owned()];
+        match &run.signer {
+            None => arguments.push("--dev".into()),
+            Some(signer) => {
+                let settings = signer.configure(directory.temporary.path())?;
+                arguments.extend(["--config".into(), settings.display().to_string()]);
+            }
+        }
+        arguments.extend(["--listen", "127.0.0.1:0", "--data-dir"].map(str::to_owned));
         arguments.push(directory.data.display().to_string());
         if let Some(socket) = &directory.socket {
             arguments.extend(["--listen".into(), format!("unix:{}", socket.display())]);
@@ -267,9 +278,9 @@ impl Server {
         arguments.extend(["--max-connections".into(), room(streams).to_string()]);
         arguments.extend(["--max-connections-per-user".into(), PER_USER.to_string()]);
         arguments.extend(common.server_args.iter().cloned());
-        let environment = common.server_env.clone();
+        let (cores, environment) = (common.server_cores.clone(), common.server_env.clone());
         let over_unix = directory.socket.is_some();
-        Ok(Server { program, arguments, environment, over_unix })
+        Ok(Server { program, cores, arguments, environment, over_unix })
     }
 
     /// Adds an environment variable, unless the flags set it.
@@ -278,9 +289,21 @@ impl Server {
         self
     }
 
+    fn command(&self) -> Command {
+        match &self.cores {
+            None => Command::new(&self.program),
+            // It becomes the program, with the same process id.
+            Some(cores) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", cores]).arg(&self.program);
+                command
+            }
+        }
+    }
+
     /// Starts it and waits until it listens.
     pub(crate) fn start(&self, stop: &Stop) -> Result<(Child, Endpoint), Failure> {
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         let child =
             Child::start(command.args(&self.arguments).envs(self.environment.iter().cloned()))?;
         let tcp = |endpoint: &Endpoint| matches!(endpoint, Endpoint::Tcp(_));

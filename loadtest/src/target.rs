@@ -1,17 +1,21 @@
 //! The server as its clients see it: where it is, and the requests that it is sent.
 
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dialect::{AnswerForm, Dialect};
+use crate::dialect::{AnswerForm, Dialect, PUBLISHER, user_name};
 use crate::endpoint::Endpoint;
 use crate::failure::{Failure, While};
 use crate::link::{Link, Tls};
 use crate::stamp::Stamp;
 use crate::template::{Filling, Template};
 use crate::wire::Answer;
+
+/// Far from those that streams come from.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 66, 6, 6);
 
 /// Whom an event is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(crate) struct Target {
     /// Where events are published; past a proxy, if streams go through one.
     pub(crate) publishers: Endpoint,
     tls: Option<Tls>,
+    /// Where publishers come from, if it shall be somewhere else than streams.
+    source: Option<Ipv4Addr>,
     /// How it is asked.
     pub(crate) dialect: Arc<Dialect>,
     /// What `--header` adds to every request.
@@ -53,6 +59,7 @@ impl Target {
             publishers: dialect.publishers().unwrap_or_else(|| endpoint.clone()),
             streams: endpoint,
             tls: None,
+            source: None,
             dialect,
             headers: Arc::new([]),
             message_bytes: 0,
@@ -70,6 +77,12 @@ impl Target {
     pub(crate) fn through(mut self, proxy: Endpoint) -> Target {
         self.streams = proxy;
         self
+    }
+
+    /// The same for publishers with this token and an address that nobody else has.
+    pub(crate) fn of_a_stranger(&self, token: String) -> Target {
+        let dialect = Arc::new(Dialect::clone(&self.dialect).published_with(token));
+        Target { dialect, source: Some(STRANGER), ..self.clone() }
     }
 
     /// Trusts the certificates in this PEM file, where a TLS endpoint needs one.
@@ -90,7 +103,10 @@ impl Target {
 
     /// A blocking connection for publishing.
     pub(crate) fn connect_publisher(&self, timeout: Duration) -> io::Result<Link> {
-        Link::new(self.publishers.connect_blocking(timeout)?, self.tls_of(&self.publishers))
+        Link::new(
+            self.publishers.connect_blocking_from(self.source, timeout)?,
+            self.tls_of(&self.publishers),
+        )
     }
 
     /// A blocking connection for one stream.
@@ -106,7 +122,7 @@ impl Target {
     /// what is in `out`.
     pub(crate) fn stream_request(&self, out: &mut Vec<u8>, user: usize, last_id: &[u8]) {
         let form = &self.dialect.stream;
-        let name = format!("u{user}");
+        let name = user_name(user);
         let token = form.token.of(user, &name);
         let filling = Filling { user: &name, token: &token, id: last_id, message: "" };
         begin(out, "GET", &form.path, &filling);
@@ -122,11 +138,11 @@ impl Target {
         message.extend(std::iter::repeat_n('x', self.message_bytes.saturating_sub(message.len())));
         let (path, template, user) = match (order.audience, &form.user) {
             (Audience::User(user), Some(template)) => {
-                (form.user_path.as_ref().unwrap_or(&form.path), template, format!("u{user}"))
+                (form.user_path.as_ref().unwrap_or(&form.path), template, user_name(user as usize))
             }
             _ => (&form.path, &form.broadcast, String::new()),
         };
-        let token = form.token.of(0, "publisher");
+        let token = form.token.of(0, PUBLISHER);
         let filling = Filling { user: &user, token: &token, id: b"", message: &message };
         let mut body = Vec::with_capacity(message.len() + 64);
         template.fill(&mut body, &filling);

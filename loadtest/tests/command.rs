@@ -1,41 +1,22 @@
 //! The program as its user meets it: what it prints, how it ends, and what it says when the server
 //! dies, refuses, stalls or answers garbage.
 
+mod kit;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use kit::{fails, loadtest, rill, run};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
-
-fn loadtest(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
-    command.args(arguments.split_whitespace()).stdin(Stdio::null());
-    command
-}
-
-/// How a run ended, and what it said on both outputs.
-fn run(arguments: &str) -> (ExitStatus, String, String) {
-    let output = loadtest(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status, text(output.stdout), text(output.stderr))
-}
-
-/// A run that cannot be carried out ends with 2, prints no figures, and says why in one line.
-fn fails(arguments: &str, reason: &str) {
-    let (status, out, error) = run(arguments);
-    assert_eq!((status.code(), out.as_str()), (Some(2), ""), "{error}");
-    let last = error.lines().last().unwrap_or_default();
-    assert!(last.starts_with("loadtest: ") && last.contains(reason), "{error}");
-}
 
 /// One of the servers that the program has in it.
 struct Server {
@@ -129,13 +110,6 @@ fn a_page_shows_the_run_and_no_secrets() {
     }
 }
 
-/// The debug build of the server.
-fn rill() -> PathBuf {
-    let rill = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("rill");
-    assert!(rill.is_file(), "{} is not there: cargo build -p rill", rill.display());
-    rill
-}
-
 /// Starts it in a process group of its own, and waits until it measures.
 fn begin(command: &mut Command) -> Child {
     let command = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -195,6 +169,7 @@ fn every_scenario_tells_what_it_has_when_it_is_interrupted() {
         "mixed --streams 10 --seconds 600",
         "soak --streams 10 --seconds 600",
         "publish --publishers 2 --seconds 600",
+        "siege --jwt hs256 --streams 10 --seconds 600",
         "idle --streams 10 --seconds 600",
     ] {
         let mut command = loadtest(&format!("{scenario} --json"));
@@ -349,6 +324,9 @@ fn wrong_arguments_are_explained() {
     }
     fails("idle --pid 1", "--pid needs --url");
     fails("idle --url https://127.0.0.1:1", "needs --ca");
+    fails("idle --jwt hs256 --jwt-key /none", "belongs to --jwt with --url");
+    fails("idle --jwt hs256 --url http://127.0.0.1:1", "belongs to --jwt with --url");
+    fails("siege", "needs --jwt");
     fails("compare --document /none", "reading the document");
 }
 

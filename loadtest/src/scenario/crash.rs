@@ -1,6 +1,5 @@
 //! kill -9 while publishing, again and again on the same data: what was answered must be replayed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use crate::child::Child;
 use crate::cli::count;
 use crate::clock;
 use crate::courier::Courier;
-use crate::dialect::Dialect;
 use crate::failure::{Failure, While};
 use crate::history::History;
 use crate::listener;
@@ -102,9 +100,9 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         return Err(Failure::Usage("crash kills its server, so that it has to start it"));
     }
     let (common, stop) = (&run.common, &run.stop);
-    let dialect = Arc::new(Dialect::load(&common.dialect())?);
+    let dialect = run.dialect(&common.dialect(), 1)?;
     let directory = Directory::of(common, common.over_unix())?;
-    let mut server = Server::new(common, &directory, 16)?;
+    let mut server = Server::new(run, &directory, 16)?;
     if options.rounds * options.answers * 2 > REPLAY_LIMIT {
         server = server.with("RILL_LOG_REPLAY_LIMIT", "1000000");
     }

@@ -1,4 +1,5 @@
-//! Memory per open stream: the server's resident memory before the first stream and after the last.
+//! Memory per open stream: the server's resident memory before the first stream and after the last;
+//! and how fast they open.
 
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) struct Density {
     /// The kernel's memory for the server before and after, if it was asked for.
     kernel: Option<(u64, u64)>,
     opened: Duration,
+    /// What the server used meanwhile.
+    cpu: Option<Duration>,
     live: usize,
     retries: u64,
     tally: Tally,
@@ -81,14 +84,16 @@ pub(crate) fn measure(
     run.stop.sleep(CALM);
     let proxy_rss = || subject.proxy_gauge().map(|gauge| gauge.rss()).transpose();
     let (before, proxy_before, kernel_before) = (subject.rss()?, proxy_rss()?, kernel_bytes());
+    let cpu = subject.cpu()?;
     fleet.open(pace, run)?;
     let opened = fleet.board.wave();
+    let cpu = cpu.zip(subject.cpu()?).map(|(before, after)| after.saturating_sub(before));
     run.stop.sleep(settle);
     let (after, proxy) = (subject.rss()?, proxy_before.zip(proxy_rss()?));
     let kernel = kernel_before.zip(kernel_bytes());
     let (live, retries) = (fleet.board.live(), fleet.board.retries());
     let tally = fleet.finish(Published::default())?;
-    Ok(Density { streams, before, after, proxy, kernel, opened, live, retries, tally })
+    Ok(Density { streams, before, after, proxy, kernel, opened, cpu, live, retries, tally })
 }
 
 impl Density {
@@ -119,6 +124,10 @@ impl Density {
         report.measured("rss_per_stream", self.per_stream(), "bytes");
         report.measured("kernel_per_stream", self.share(self.kernel), "bytes");
         report.figure("opening_seconds", self.opened.as_secs_f64(), "s");
+        let per_second = self.streams as f64 / self.opened.as_secs_f64();
+        report.figure("openings_per_second", per_second, "/s");
+        let per_opening = self.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / self.streams as f64);
+        report.measured("server_cpu_per_opening", per_opening, "µs");
         report.times("opening", &self.tally.openings);
         report.figure("retried_openings", self.retries, "");
         report.tally(&self.tally);

@@ -11,6 +11,7 @@ pub(crate) mod mixed;
 pub(crate) mod proxy;
 pub(crate) mod publish;
 pub(crate) mod restart;
+pub(crate) mod siege;
 pub(crate) mod slow;
 pub(crate) mod soak;
 pub(crate) mod storm;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: &Command, run: &Run) -> Result<Report, Failure> {
         Command::Mixed(options) => mixed::run(options, run),
         Command::Soak(options) => soak::run(options, run),
         Command::Publish(options) => publish::run(options, run),
+        Command::Siege(options) => siege::run(options, run),
         Command::Idle(options) => idle::run(options, run),
         Command::Crash(options) => crash::run(options, run),
         Command::Compare(options) => compare::run(options, run),

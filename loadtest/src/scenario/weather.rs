@@ -1,4 +1,4 @@
-//! What `unicast`, `churn`, `slow`, `mixed` and `soak` have in common: events at a rate to streams
+//! What `unicast`, `churn`, `slow`, `mixed`, `soak` and `siege` have in common: events at a rate to streams
 //! that behave as people's do. Some leave and come back, some read slowly, now and then all are cut
 //! off, now and then there is a flood. In the end everybody must have everything.
 
@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, Plan};
 use crate::gauge::Peak;
 use crate::ledger::Tally;
 use crate::opening::Pace;
-use crate::report::Report;
+use crate::report::{Histogram, Report};
 use crate::results::Results;
 use crate::run::Run;
 use crate::scripts::{Burst, Mix, OpenLoop};
@@ -179,6 +179,21 @@ impl Weather {
 }
 
 impl Outcome {
+    /// From the intended time of sending to the answer.
+    pub(super) fn publishing(&self) -> &Histogram {
+        &self.results.latency
+    }
+
+    /// Those that the server used.
+    pub(super) fn cores(&self) -> Option<f64> {
+        self.server_cpu.map(|cpu| cpu / self.seconds)
+    }
+
+    /// Whether all was published and came to everybody.
+    pub(super) fn sound(&self) -> bool {
+        self.all_live && self.results.all_kept() && !self.tally.faulty()
+    }
+
     /// Adds its figures.
     pub(super) fn tell(&self, report: &mut Report) {
         let tally = &self.tally;
@@ -186,8 +201,7 @@ impl Outcome {
         report.figure("seconds", self.seconds, "s");
         report.figure("rate", self.weather.rate, "/s");
         report.figure("deliveries_per_second", self.in_time as f64 / self.seconds, "/s");
-        let cores = self.server_cpu.map(|cpu| cpu / self.seconds);
-        report.measured("server_cores", cores, "cores");
+        report.measured("server_cores", self.cores(), "cores");
         let per_delivery = self.server_cpu.map(|cpu| cpu * 1e6 / self.in_time.max(1) as f64);
         report.measured("server_cpu_per_delivery", per_delivery, "µs");
         report.measured("rss_max", self.peak.bytes(), "bytes");

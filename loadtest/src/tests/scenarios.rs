@@ -23,6 +23,8 @@ const STORM: &str =
 fn density_opens_streams() {
     let report = run(Wrong::Nothing, "density --streams 20 --pace 500 --settle 0").unwrap();
     assert_eq!((&report["sound"], &report["rss_per_stream"]), (&Value::Bool(true), &Value::Null));
+    let per_second = report["openings_per_second"].as_f64().unwrap();
+    assert!((1.0..=1_200.0).contains(&per_second), "two threads with 500 each: {report}");
 }
 
 #[test]
