@@ -1,6 +1,6 @@
 //! Who may listen to what: the one place where an [`Identity`] meets a [`Topic`].
 
-use crate::identity::{Allowed, Identity};
+use crate::identity::{Allowed, Identity, Pattern};
 use crate::topic::{Kind, Topic};
 
 /// Whether a stream of this identity may listen to a topic.
@@ -11,6 +11,31 @@ pub fn may_listen(identity: &Identity, topic: &Topic) -> bool {
         Kind::Room(room) => identity.may_enter(room),
         Kind::Public => true,
     }
+}
+
+/// What a stream listens to that is on every room which is open to an identity, present and future.
+/// A credential that names each of its rooms needs no more than those.
+pub fn rooms_of(identity: &Identity) -> Vec<Topic> {
+    let named = |pattern: &Pattern| match pattern {
+        Pattern::Exact(room) => Some(Topic::room(room)),
+        Pattern::Prefix(_) => None,
+    };
+    match &identity.grants.rooms {
+        Allowed::Only(patterns) if !identity.roles.is_admin() => {
+            let marked = [Some(Topic::named_rooms())].into_iter().chain(patterns.iter().map(named));
+            marked.collect::<Option<_>>().unwrap_or_else(|| vec![Topic::rooms()])
+        }
+        Allowed::Only(_) | Allowed::Open => vec![Topic::rooms()],
+    }
+}
+
+/// What a stream on these topics listens to under another identity; `None` when that one has no
+/// right to one of them.
+pub fn renewed(identity: &Identity, topics: &[Topic]) -> Option<Vec<Topic>> {
+    if topics.iter().any(Topic::is_rooms) {
+        return Some(rooms_of(identity));
+    }
+    topics.iter().all(|topic| may_listen(identity, topic)).then(|| topics.to_vec())
 }
 
 /// What a stream may read of its topics, where they have more in them than it may.
@@ -41,7 +66,7 @@ impl Filter {
 mod tests {
     use super::*;
     use crate::event::Name;
-    use crate::identity::{Grants, Pattern, Roles};
+    use crate::identity::{Grants, Roles};
 
     fn name(text: &str) -> Name {
         Name::new(text).expect("a name")
@@ -81,6 +106,21 @@ mod tests {
         for topic in &shut {
             assert!(!may_listen(&ann, topic) && may_listen(&admin, topic), "{topic:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_on_all_rooms_follows_its_credential_and_others_end() {
+        let [a, b] = ["a", "b"].map(|room| Topic::room(&name(room)));
+        let on_a = rooms_of(&ann(&["a"]));
+        assert_eq!(on_a, [Topic::named_rooms(), a.clone()]);
+        assert_eq!(
+            renewed(&ann(&["a", "b"]), &on_a),
+            Some(vec![Topic::named_rooms(), a.clone(), b])
+        );
+        assert_eq!(renewed(&ann(&["a", "b*"]), &on_a), Some(vec![Topic::rooms()]));
+        assert_eq!(renewed(&Identity::of(name("ann")), &on_a), Some(vec![Topic::rooms()]));
+        assert_eq!(renewed(&ann(&["b"]), std::slice::from_ref(&a)), None);
+        assert_eq!(renewed(&ann(&["a"]), std::slice::from_ref(&a)), Some(vec![a]));
     }
 
     #[test]

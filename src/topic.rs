@@ -55,6 +55,17 @@ impl Topic {
         Topic(CompactString::const_new("chat"))
     }
 
+    /// What a stream on every room that its credential names listens to besides those. Nothing is
+    /// published to it; it tells such a stream from one on a single room.
+    pub fn named_rooms() -> Topic {
+        Topic(CompactString::const_new("named rooms"))
+    }
+
+    /// Whether a stream on it is on all rooms that it may hear.
+    pub fn is_rooms(&self) -> bool {
+        *self == Topic::rooms() || *self == Topic::named_rooms()
+    }
+
     /// One chat room.
     pub fn room(room: &Name) -> Topic {
         Topic(format_compact!("chat\0{room}"))
@@ -256,6 +267,11 @@ impl Subscription {
     /// Their numbers.
     pub fn set(&self) -> &TopicSet {
         &self.0.set
+    }
+
+    /// One to other topics, in the same table.
+    pub fn to(&self, topics: &[Topic]) -> Subscription {
+        self.0.topics.subscribe(topics)
     }
 }
 

@@ -238,7 +238,7 @@ impl Hub {
         let mut ticket = match ticket {
             None => None,
             Some(presented) => {
-                let used = self.tickets.open(&presented, Instant::now());
+                let used = self.tickets.open(&presented, client.as_ref(), Instant::now());
                 Some(used.ok_or(Refused::Withdrawn)?)
             }
         };
@@ -254,8 +254,9 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        if let Some(ticket) = &mut ticket {
-            ticket.confirm(start.position);
+        let chosen = ticket.as_mut().and_then(|ticket| ticket.confirm(start.position));
+        if let Some(change) = chosen {
+            self.log.keep(vec![change]).await?;
         }
         let attendance = enters.map(|enters| self.enter(enters));
         let besides = (attendance.is_some() || ticket.is_some())

@@ -40,17 +40,24 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         self.rearm(slot);
     }
 
-    /// Puts a connection under a new credential of its user. What that one may no longer listen to
-    /// ends it.
+    /// Puts a connection under a new credential of its user, with what that one may listen to. A right
+    /// that it lacks ends the stream.
     pub fn renew(&mut self, key: Key, identity: &Identity, now: Moment) {
         let Some(slot) = self.find(key) else { return };
         let connection = &mut self.connections[slot as usize];
         let Some(stay) = &mut connection.stay else { return };
         let topics = stay.topics.topics().to_topics();
-        if !topics.iter().all(|topic| rights::may_listen(identity, topic)) {
+        let Some(wanted) = rights::renewed(identity, &topics) else {
             return self.close(key, CloseReason::Revoked, now);
+        };
+        stay.filter = Filter::of(identity, &wanted).map(Box::new);
+        if wanted != topics {
+            // Before the old ones are given back, so that topics in both keep their numbers.
+            let new = stay.topics.to(&wanted);
+            let old = std::mem::replace(&mut stay.topics, new);
+            old.set().ids().iter().for_each(|&topic| self.index.remove(topic, slot));
+            stay.topics.set().ids().iter().for_each(|&topic| self.index.insert(topic, slot));
         }
-        stay.filter = Filter::of(identity, &topics).map(Box::new);
         connection.expires = tick_of(identity.expires(), now);
         connection.knows_of_expiry = false;
         self.rearm(slot);

@@ -1,18 +1,24 @@
 //! The kit of the black-box tests: the real binary as a child process (`server`), raw bytes over a socket (`http`),
-//! and a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`).
+//! a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`),
+//! tokens as issuers make them (`tokens`), the tickets that they are traded for (`tickets`), and a real browser
+//! (`browser`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the kit")]
 
+mod browser;
 mod clogged;
 mod http;
 mod server;
 mod sse;
+pub(crate) mod tickets;
+pub(crate) mod tokens;
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine;
 
-pub(crate) use clogged::clogged_stream;
+pub(crate) use browser::{Browser, Site};
+pub(crate) use clogged::{clogged_stream, clogged_stream_of};
 pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, request};
 pub(crate) use server::{Server, Setup, rill};
 pub(crate) use sse::{Event, Stream};

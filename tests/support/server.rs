@@ -62,6 +62,13 @@ impl Setup {
         self
     }
 
+    /// With these settings in a file.
+    pub(crate) fn config(self, toml: &str) -> Self {
+        let file = self.path("rill.toml");
+        fs::write(&file, toml).expect("a file");
+        self.flags(&["--config", file.to_str().expect("a path that is text")])
+    }
+
     /// Instead of `127.0.0.1:0`; may be given again.
     pub(crate) fn listen(mut self, address: &str) -> Self {
         self.listen.push(address.into());
@@ -117,9 +124,22 @@ impl Setup {
             several => command.args(several.iter().flat_map(|address| ["--listen", address])),
         };
         command.arg("--data-dir").arg(&self.data).args(&self.args);
-        clean(&mut command).envs((!self.dev).then_some(("RILL_AUTH_SECRET", SECRET)));
-        command.envs(self.env.clone()).current_dir(self.dir.path());
+        self.surround(&mut command);
         command
+    }
+
+    /// Where the binary runs, and with which variables.
+    fn surround(&self, command: &mut Command) {
+        clean(command).envs((!self.dev).then_some(("RILL_AUTH_SECRET", SECRET)));
+        command.envs(self.env.clone()).current_dir(self.dir.path());
+    }
+
+    /// Runs another command of the binary beside the server.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rill"));
+        command.args(args).stdin(Stdio::null());
+        self.surround(&mut command);
+        command.output().expect("the binary runs")
     }
 
     /// What a shell does before the server takes its place. Inherited descriptors come to the shell as its standard

@@ -5,27 +5,13 @@ use std::time::SystemTime;
 use super::{Draft, Fields};
 use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
-use crate::identity::{Allowed, Identity, Pattern};
+use crate::identity::Identity;
+use crate::rights;
 use crate::topic::Topic;
 
-/// What a stream listens to: one room, or every one that is open to its user. A credential that
-/// names each of its rooms needs no more than those.
+/// What a stream listens to: one room, or every one that is open to its user.
 pub fn topics(room: Option<&Name>, caller: &Identity) -> Vec<Topic> {
-    match (room, &caller.grants.rooms) {
-        (Some(room), _) => vec![Topic::room(room)],
-        (None, Allowed::Only(patterns)) if !caller.roles.is_admin() => {
-            let named = |pattern: &Pattern| match pattern {
-                Pattern::Exact(room) => Some(Topic::room(room)),
-                Pattern::Prefix(_) => None,
-            };
-            patterns
-                .iter()
-                .map(named)
-                .collect::<Option<_>>()
-                .unwrap_or_else(|| vec![Topic::rooms()])
-        }
-        (None, _) => vec![Topic::rooms()],
-    }
+    room.map_or_else(|| rights::rooms_of(caller), |room| vec![Topic::room(room)])
 }
 
 /// Refuses who may not speak in a room.

@@ -9,6 +9,8 @@
 //! lets that stream go on, from where its client is and for whoever can say how far it had come.
 
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -21,6 +23,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use super::clients::ClientName;
 use crate::cursor::Position;
 use crate::event::Name;
 use crate::identity::{Identity, Stamp};
@@ -53,7 +56,7 @@ pub struct Presented {
     pub digest: TicketDigest,
     /// The path of the stream.
     pub path: &'static str,
-    /// How far its stream had come, if the request says so.
+    /// How far its stream had come, if the request says so in full.
     pub returns: Option<Position>,
     /// Where the request comes from, if that is known.
     pub address: Option<IpAddr>,
@@ -69,18 +72,20 @@ struct Ticket {
     identity: Arc<Identity>,
     /// Any path, until the first stream chooses.
     path: Option<Box<str>>,
-    /// What its stream was, once there was one.
-    stream: Option<Stream>,
+    /// `None` until there is one, and for a stream from before a restart.
+    stream: Option<FirstStream>,
     state: State,
 }
 
-/// What a stream that comes back must have been.
-#[derive(Clone, Copy)]
-struct Stream {
-    /// Whoever has its ticket and some cursor of this log is not yet its client.
+/// What the streams that come back must have in common with the one that a ticket was used for.
+#[derive(Clone)]
+struct FirstStream {
+    /// Whose place it takes; with another, both would stay.
+    client: Option<ClientName>,
+    /// Where its client was: whoever has its ticket and some cursor of this log is not yet its client.
     address: Option<IpAddr>,
-    /// It has nothing from before.
-    start: Position,
+    /// Where it began, once that is known. No return goes on from before.
+    start: Option<Position>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,10 +132,8 @@ impl Tickets {
                 Some((digest, (identity, path))) => {
                     let until = now + time_to_live;
                     let identity = Arc::new(identity);
-                    table.tickets.insert(
-                        digest,
-                        Ticket { identity, path, stream: None, state: State::Ended(until) },
-                    );
+                    let state = State::Ended(until);
+                    table.tickets.insert(digest, Ticket { identity, path, stream: None, state });
                     table.over.push_back((until, digest));
                 }
                 None => tracing::error!("a ticket in the log cannot be read"),
@@ -162,9 +165,8 @@ impl Tickets {
         *waiting += 1;
         let until = now + self.time_to_live;
         let (identity, path) = (Arc::new(identity), path.map(Box::from));
-        table
-            .tickets
-            .insert(digest, Ticket { identity, path, stream: None, state: State::Fresh(until) });
+        let state = State::Fresh(until);
+        table.tickets.insert(digest, Ticket { identity, path, stream: None, state });
         table.over.push_back((until, digest));
         Some(Issued {
             ticket,
@@ -179,15 +181,27 @@ impl Tickets {
         ticket.admits(presented, now).then(|| Arc::clone(&ticket.identity))
     }
 
-    /// Uses a ticket for a stream.
-    pub fn open(self: &Arc<Self>, presented: &Presented, now: Instant) -> Option<TicketUse> {
+    /// Uses a ticket for a stream, in the place of this client.
+    pub fn open(
+        self: &Arc<Self>,
+        presented: &Presented,
+        client: Option<&ClientName>,
+        now: Instant,
+    ) -> Option<TicketUse> {
         let mut table = self.table.lock();
         let ticket = table.tickets.get_mut(&presented.digest)?;
-        if !ticket.admits(presented, now) {
+        let another = |first: &FirstStream| first.client.as_ref() != client;
+        if !ticket.admits(presented, now) || ticket.stream.as_ref().is_some_and(another) {
             return None;
         }
-        let unused = Unused { state: ticket.state, path: ticket.path.clone() };
+        let (path, stream) = (ticket.path.clone(), ticket.stream.clone());
+        let unused = Unused { state: ticket.state, path, stream };
         ticket.path.get_or_insert_with(|| presented.path.into());
+        let Presented { returns: start, address, .. } = *presented;
+        ticket.stream.get_or_insert_with(|| {
+            let client = client.cloned();
+            FirstStream { client, address, start }
+        });
         let user = ticket.identity.user.clone();
         match ticket.state {
             State::Fresh(_) => {
@@ -198,7 +212,7 @@ impl Tickets {
             State::Ended(_) => ticket.state = State::Open(1),
         }
         let (tickets, digest) = (Arc::clone(self), presented.digest);
-        Some(TicketUse { tickets, digest, address: presented.address, unused: Some(unused) })
+        Some(TicketUse { tickets, digest, unused: Some(unused) })
     }
 
     /// Takes away the tickets that are over; the log has to forget them.
@@ -221,26 +235,22 @@ impl Tickets {
 impl Ticket {
     fn admits(&self, presented: &Presented, now: Instant) -> bool {
         let on_its_path = self.path.as_deref().is_none_or(|path| path == presented.path);
+        let returns = self.returns(presented);
         on_its_path
             && match self.state {
                 State::Fresh(until) => now < until,
-                State::Open(_) => self.returns(presented),
-                State::Ended(until) => self.returns(presented) && now < until,
+                State::Open(_) => returns,
+                State::Ended(until) => returns && now < until,
             }
     }
-}
 
-impl Ticket {
-    /// Whether it is its own stream that comes back. After a restart nobody knows where it was.
+    /// Whether it may be its own stream that comes back. After a restart nobody knows what that was.
     fn returns(&self, presented: &Presented) -> bool {
-        match (presented.returns, self.stream) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(position), Some(Stream { address, start })) => {
-                let there = address.zip(presented.address).is_none_or(|(was, is)| same(was, is));
-                there && position >= start
-            }
-        }
+        let (Some(from), Some(first)) = (presented.returns, &self.stream) else {
+            return presented.returns.is_some();
+        };
+        let there = first.address.zip(presented.address).is_none_or(|(was, is)| same(was, is));
+        there && first.start.is_none_or(|start| start <= from)
     }
 }
 
@@ -294,7 +304,6 @@ fn digest_of(key: &str) -> Option<TicketDigest> {
 pub struct TicketUse {
     tickets: Arc<Tickets>,
     digest: TicketDigest,
-    address: Option<IpAddr>,
     /// What the ticket was before, as long as no stream has come of it.
     unused: Option<Unused>,
 }
@@ -302,15 +311,23 @@ pub struct TicketUse {
 struct Unused {
     state: State,
     path: Option<Box<str>>,
+    stream: Option<FirstStream>,
 }
 
 impl TicketUse {
-    /// The stream is on its way, from this position: the ticket has been used.
-    pub fn confirm(&mut self, start: Position) {
-        self.unused = None;
-        if let Some(ticket) = self.tickets.table.lock().tickets.get_mut(&self.digest) {
-            ticket.stream = Some(Stream { address: self.address, start });
+    /// The stream is on its way, from this start: the ticket has been used. If it has chosen the
+    /// path, the log has to keep that.
+    pub fn confirm(&mut self, start: Position) -> Option<Change> {
+        let unused = self.unused.take()?;
+        let mut table = self.tickets.table.lock();
+        let ticket = table.tickets.get_mut(&self.digest)?;
+        if let Some(first) = &mut ticket.stream {
+            first.start.get_or_insert(start);
         }
+        unused.path.is_none().then(|| {
+            let value = Some(record::encode(&ticket.identity, ticket.path.as_deref()));
+            Change { kind: Kind::Ticket, key: self.digest.to_string(), value }
+        })
     }
 }
 
@@ -326,13 +343,13 @@ impl Drop for TicketUse {
         let user = ticket.identity.user.clone();
         match self.unused.take() {
             // Refused: it is as good as before.
-            Some(Unused { state: State::Fresh(until), path }) => {
-                (ticket.state, ticket.path) = (State::Fresh(until), path);
+            Some(Unused { state: State::Fresh(until), path, stream }) => {
+                (ticket.state, ticket.path, ticket.stream) = (State::Fresh(until), path, stream);
                 *table.waiting.entry(user).or_default() += 1;
                 table.look_again(until, self.digest);
             }
-            Some(Unused { state: State::Ended(until), .. }) => {
-                ticket.state = State::Ended(until);
+            Some(Unused { state: State::Ended(until), path, stream }) => {
+                (ticket.state, ticket.path, ticket.stream) = (State::Ended(until), path, stream);
                 table.look_again(until, self.digest);
             }
             Some(Unused { state: State::Open(_), .. }) | None => {
@@ -341,143 +358,5 @@ impl Drop for TicketUse {
                 table.over.push_back((until, self.digest));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::Credential;
-
-    const TTL: Duration = Duration::from_secs(60);
-    const PATH: &str = "/chat/stream";
-
-    fn ann() -> Identity {
-        let expires = Some(Stamp(1_000));
-        let credential = Credential { id: None, issued: Stamp(0), expires };
-        let ann = Identity::of(Name::new("ann").expect("a name"));
-        Identity { credential: Some(credential), ..ann }
-    }
-
-    fn none() -> Arc<Tickets> {
-        Arc::new(Tickets::read(Vec::new(), TTL, Instant::now()))
-    }
-
-    fn presented(ticket: &str, path: &'static str, returns: bool) -> Presented {
-        let (digest, returns) = (TicketDigest::of(ticket), returns.then(|| at(7)));
-        Presented { digest, path, returns, address: Some([10, 0, 0, 1].into()) }
-    }
-
-    fn at(milliseconds: u64) -> Position {
-        Position::new(milliseconds, 0).expect("in range")
-    }
-
-    fn used(tickets: &Arc<Tickets>, presented: &Presented, now: Instant) -> Option<TicketUse> {
-        let mut used = tickets.open(presented, now)?;
-        used.confirm(at(5));
-        Some(used)
-    }
-
-    #[test]
-    fn a_ticket_opens_one_stream_and_lets_that_one_come_back() {
-        let (tickets, now) = (none(), Instant::now());
-        let ticket = tickets.issue(ann(), Some(PATH), now).expect("room").ticket;
-        let first = presented(&ticket, PATH, false);
-        let again = presented(&ticket, PATH, true);
-        assert!(tickets.open(&presented(&ticket, "/realtime/stream", false), now).is_none());
-        assert!(tickets.open(&presented("another", PATH, true), now).is_none());
-        assert_eq!(tickets.holder(&first, now).as_deref(), Some(&ann()));
-        let stream = used(&tickets, &first, now).expect("fresh");
-        assert!(tickets.holder(&first, now).is_none() && tickets.open(&first, now).is_none());
-        let successor = used(&tickets, &again, now).expect("it takes its own place");
-        drop(stream);
-        drop(successor);
-        assert!(tickets.open(&first, now).is_none());
-        let later = Instant::now() + TTL;
-        assert!(tickets.holder(&again, now).is_some() && tickets.holder(&again, later).is_none());
-    }
-
-    #[test]
-    fn only_its_own_stream_comes_back() {
-        let (tickets, now) = (none(), Instant::now());
-        let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
-        let _stream = used(&tickets, &presented(&ticket, PATH, false), now).expect("fresh");
-        let again = presented(&ticket, PATH, true);
-        let comes = |address: &str, position: u64| {
-            let address = Some(address.parse().expect("an address"));
-            let returns = Some(at(position));
-            tickets.holder(&Presented { address, returns, ..again.clone() }, now).is_some()
-        };
-        assert!(comes("10.0.0.1", 5));
-        assert!(!comes("10.0.0.1", 4), "from before it began");
-        assert!(!comes("10.0.0.2", 5), "from elsewhere");
-        let unknown = Presented { address: None, ..again.clone() };
-        assert!(tickets.holder(&unknown, now).is_some());
-    }
-
-    #[test]
-    fn an_ipv6_client_may_change_the_half_that_is_its_own() {
-        let address = |text: &str| text.parse().expect("an address");
-        assert!(same(address("2001:db8::1"), address("2001:db8::ffff:1")));
-        assert!(!same(address("2001:db8::1"), address("2001:db8:0:1::1")));
-        assert!(!same(address("::1"), address("127.0.0.1")));
-    }
-
-    #[test]
-    fn time_takes_tickets_away_but_not_from_a_stream() {
-        let (tickets, now) = (none(), Instant::now());
-        let issue = || tickets.issue(ann(), None, now).expect("room").ticket;
-        let (waiting, open) = (issue(), issue());
-        let stream = used(&tickets, &presented(&open, PATH, false), now).expect("fresh");
-        let waiting = presented(&waiting, PATH, false);
-        assert!(tickets.holder(&waiting, now + TTL).is_none());
-        let gone = tickets.take_over(now + TTL, Stamp(0));
-        assert_eq!(
-            gone.iter().map(|change| &change.key).collect::<Vec<_>>(),
-            [&waiting.digest.to_string()]
-        );
-        let again = presented(&open, PATH, true);
-        assert!(tickets.holder(&again, now + 2 * TTL).is_some());
-        // The credential's own end is the end.
-        assert_eq!(tickets.take_over(now, Stamp(1_000)).len(), 1);
-        drop(stream);
-        assert!(tickets.holder(&again, now).is_none());
-    }
-
-    #[test]
-    fn a_refused_stream_costs_no_ticket() {
-        let (tickets, now) = (none(), Instant::now());
-        let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
-        drop(tickets.open(&presented(&ticket, PATH, false), now).expect("fresh"));
-        let stream = used(&tickets, &presented(&ticket, "/realtime/stream", false), now);
-        drop(stream.expect("still fresh, for any path"));
-        drop(tickets.open(&presented(&ticket, "/realtime/stream", true), now).expect("back"));
-        assert!(tickets.holder(&presented(&ticket, "/realtime/stream", true), now).is_some());
-        assert!(tickets.holder(&presented(&ticket, PATH, true), now).is_none());
-    }
-
-    #[test]
-    fn one_user_has_a_bounded_number_waiting() {
-        let (tickets, now) = (none(), Instant::now());
-        let first = tickets.issue(ann(), None, now).expect("room").ticket;
-        for _ in 1..MOST_WAITING {
-            assert!(tickets.issue(ann(), None, now).is_some());
-        }
-        assert!(tickets.issue(ann(), None, now).is_none());
-        let _stream = used(&tickets, &presented(&first, PATH, false), now).expect("fresh");
-        assert!(tickets.issue(ann(), None, now).is_some());
-        assert_eq!(tickets.take_over(now + TTL, Stamp(0)).len(), MOST_WAITING);
-        assert!(tickets.issue(ann(), None, now).is_some());
-    }
-
-    #[test]
-    fn after_a_restart_streams_come_back_and_none_begins() {
-        let now = Instant::now();
-        let issued = none().issue(ann(), Some(PATH), now).expect("room");
-        let row = (issued.change.key, issued.change.value.expect("a record"));
-        let tickets = Arc::new(Tickets::read(vec![row], TTL, now));
-        assert!(tickets.holder(&presented(&issued.ticket, PATH, false), now).is_none());
-        assert!(tickets.holder(&presented(&issued.ticket, PATH, true), now).is_some());
-        assert!(tickets.holder(&presented(&issued.ticket, PATH, true), now + TTL).is_none());
     }
 }

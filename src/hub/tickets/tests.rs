@@ -1,0 +1,149 @@
+//! Tickets from their issue to their end.
+
+use super::*;
+use crate::identity::Credential;
+
+const TTL: Duration = Duration::from_secs(60);
+const PATH: &str = "/chat/stream";
+
+fn start() -> Position {
+    Position::start(1)
+}
+
+fn ann() -> Identity {
+    let expires = Some(Stamp(1_000));
+    let credential = Credential { id: None, issued: Stamp(0), expires };
+    let ann = Identity::of(Name::new("ann").expect("a name"));
+    Identity { credential: Some(credential), ..ann }
+}
+
+fn none() -> Arc<Tickets> {
+    Arc::new(Tickets::read(Vec::new(), TTL, Instant::now()))
+}
+
+fn presented(ticket: &str, path: &'static str, returns: bool) -> Presented {
+    let (returns, address) = (returns.then(start), Some([10, 0, 0, 1].into()));
+    Presented { digest: TicketDigest::of(ticket), path, returns, address }
+}
+
+fn used(tickets: &Arc<Tickets>, presented: &Presented, now: Instant) -> Option<TicketUse> {
+    let mut used = tickets.open(presented, None, now)?;
+    used.confirm(start());
+    Some(used)
+}
+
+#[test]
+fn a_ticket_opens_one_stream_and_lets_that_one_come_back() {
+    let (tickets, now) = (none(), Instant::now());
+    let ticket = tickets.issue(ann(), Some(PATH), now).expect("room").ticket;
+    let first = presented(&ticket, PATH, false);
+    let again = presented(&ticket, PATH, true);
+    assert!(tickets.open(&presented(&ticket, "/realtime/stream", false), None, now).is_none());
+    assert!(tickets.open(&presented("another", PATH, true), None, now).is_none());
+    assert_eq!(tickets.holder(&first, now).as_deref(), Some(&ann()));
+    let stream = used(&tickets, &first, now).expect("fresh");
+    assert!(tickets.holder(&first, now).is_none() && tickets.open(&first, None, now).is_none());
+    let successor = used(&tickets, &again, now).expect("it takes its own place");
+    drop(stream);
+    drop(successor);
+    assert!(tickets.open(&first, None, now).is_none());
+    let later = Instant::now() + TTL;
+    assert!(tickets.holder(&again, now).is_some() && tickets.holder(&again, later).is_none());
+}
+
+#[test]
+fn time_takes_tickets_away_but_not_from_a_stream() {
+    let (tickets, now) = (none(), Instant::now());
+    let issue = || tickets.issue(ann(), None, now).expect("room").ticket;
+    let (waiting, open) = (issue(), issue());
+    let stream = used(&tickets, &presented(&open, PATH, false), now).expect("fresh");
+    let waiting = presented(&waiting, PATH, false);
+    assert!(tickets.holder(&waiting, now + TTL).is_none());
+    let gone = tickets.take_over(now + TTL, Stamp(0));
+    assert_eq!(
+        gone.iter().map(|change| &change.key).collect::<Vec<_>>(),
+        [&waiting.digest.to_string()]
+    );
+    let again = presented(&open, PATH, true);
+    assert!(tickets.holder(&again, now + 2 * TTL).is_some());
+    // The credential's own end is the end.
+    assert_eq!(tickets.take_over(now, Stamp(1_000)).len(), 1);
+    drop(stream);
+    assert!(tickets.holder(&again, now).is_none());
+}
+
+#[test]
+fn a_refused_stream_costs_no_ticket() {
+    let (tickets, now) = (none(), Instant::now());
+    let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
+    drop(tickets.open(&presented(&ticket, PATH, false), None, now).expect("fresh"));
+    let stream = used(&tickets, &presented(&ticket, "/realtime/stream", false), now);
+    drop(stream.expect("still fresh, for any path"));
+    drop(tickets.open(&presented(&ticket, "/realtime/stream", true), None, now).expect("back"));
+    assert!(tickets.holder(&presented(&ticket, "/realtime/stream", true), now).is_some());
+    assert!(tickets.holder(&presented(&ticket, PATH, true), now).is_none());
+}
+
+#[test]
+fn what_comes_back_is_the_stream_that_was_there() {
+    let (tickets, now) = (none(), Instant::now());
+    let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
+    let name = |text: &str| Name::new(text).expect("a name");
+    let [tab, other] = ["tab", "other"].map(|client| (name("ann"), name(client)));
+    let back = presented(&ticket, PATH, true);
+    drop(tickets.open(&presented(&ticket, PATH, false), Some(&other), now).expect("refused"));
+    let first = presented(&ticket, PATH, false);
+    let mut stream = tickets.open(&first, Some(&tab), now).expect("still fresh");
+    stream.confirm(start());
+    assert!(tickets.open(&back, Some(&other), now).is_none());
+    assert!(tickets.open(&back, None, now).is_none());
+    let before = Presented { returns: Some(Position::start(0)), ..back.clone() };
+    assert!(tickets.open(&before, Some(&tab), now).is_none());
+    assert!(tickets.open(&back, Some(&tab), now).is_some());
+}
+
+#[test]
+fn one_user_has_a_bounded_number_waiting() {
+    let (tickets, now) = (none(), Instant::now());
+    let first = tickets.issue(ann(), None, now).expect("room").ticket;
+    for _ in 1..MOST_WAITING {
+        assert!(tickets.issue(ann(), None, now).is_some());
+    }
+    assert!(tickets.issue(ann(), None, now).is_none());
+    let _stream = used(&tickets, &presented(&first, PATH, false), now).expect("fresh");
+    assert!(tickets.issue(ann(), None, now).is_some());
+    assert_eq!(tickets.take_over(now + TTL, Stamp(0)).len(), MOST_WAITING);
+    assert!(tickets.issue(ann(), None, now).is_some());
+}
+
+#[test]
+fn after_a_restart_streams_come_back_and_none_begins() {
+    let now = Instant::now();
+    let issued = none().issue(ann(), Some(PATH), now).expect("room");
+    let row = (issued.change.key, issued.change.value.expect("a record"));
+    let tickets = Arc::new(Tickets::read(vec![row], TTL, now));
+    assert!(tickets.holder(&presented(&issued.ticket, PATH, false), now).is_none());
+    assert!(tickets.holder(&presented(&issued.ticket, PATH, true), now).is_some());
+    assert!(tickets.holder(&presented(&issued.ticket, PATH, true), now + TTL).is_none());
+}
+
+#[test]
+fn only_its_own_client_comes_back() {
+    let (tickets, now) = (none(), Instant::now());
+    let ticket = tickets.issue(ann(), None, now).expect("room").ticket;
+    let _stream = used(&tickets, &presented(&ticket, PATH, false), now).expect("fresh");
+    let again = presented(&ticket, PATH, true);
+    let from = |address: Option<IpAddr>| {
+        tickets.holder(&Presented { address, ..again.clone() }, now).is_some()
+    };
+    assert!(from(Some([10, 0, 0, 1].into())) && !from(Some([10, 0, 0, 2].into())));
+    assert!(from(None), "on a unix socket nobody knows");
+}
+
+#[test]
+fn an_ipv6_client_may_change_the_half_that_is_its_own() {
+    let address = |text: &str| text.parse().expect("an address");
+    assert!(same(address("2001:db8::1"), address("2001:db8::ffff:1")));
+    assert!(!same(address("2001:db8::1"), address("2001:db8:0:1::1")));
+    assert!(!same(address("::1"), address("127.0.0.1")));
+}

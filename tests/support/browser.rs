@@ -1,0 +1,159 @@
+//! Real Chromium, and a web site that it visits.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Chromium takes seconds to start where others work too.
+const BROWSER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Not every browser keeps the cookies of one site from the pages of another, so this one does not.
+const EVERY_COOKIE: &str =
+    r#"{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}"#;
+
+/// What every page can do: tell its site what it found.
+const REPORT: &str = "
+const report = (value) => fetch('/report', { method: 'POST', body: JSON.stringify(value) });
+const attempt = (work) => work().then(report, (error) => report({ error: String(error) }));
+";
+
+/// A site of pages that run a script each. It has every name that ends in `.example`, and its address.
+pub(crate) struct Site {
+    address: SocketAddr,
+    pages: Arc<Mutex<HashMap<String, String>>>,
+    reports: Receiver<Value>,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    pub(crate) fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (pages, heads) =
+            (Arc::<Mutex<HashMap<_, _>>>::default(), Arc::<Mutex<Vec<_>>>::default());
+        let (reporter, reports) = channel();
+        let served = Served { pages: Arc::clone(&pages), heads: Arc::clone(&heads), reporter };
+        thread::spawn(move || {
+            for peer in listener.incoming().map_while(Result::ok) {
+                let served = served.clone();
+                // A browser opens connections that it may never use.
+                thread::spawn(move || served.answer(&peer));
+            }
+        });
+        Self { address, pages, reports, heads }
+    }
+
+    /// Its origin under the name `host`.
+    pub(crate) fn origin(&self, host: &str) -> String {
+        format!("http://{host}:{}", self.address.port())
+    }
+
+    /// Puts a page at a path.
+    pub(crate) fn page(&self, path: &str, script: &str) {
+        let html = format!("<!doctype html><body><script type=module>{REPORT}{script}</script>");
+        self.pages.lock().expect("the pages").insert(path.into(), html);
+    }
+
+    /// Goes to a page.
+    pub(crate) fn visit(&self, host: &str, path: &str) -> Browser {
+        Browser::start(&format!("{}{path}", self.origin(host)))
+    }
+
+    /// The next thing that a page tells.
+    #[track_caller]
+    pub(crate) fn report(&self) -> Value {
+        let report = self.reports.recv_timeout(BROWSER_PATIENCE);
+        report.unwrap_or_else(|_| panic!("no report; asked for: {:#?}", self.heads()))
+    }
+
+    /// The heads of all requests so far.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("the heads").clone()
+    }
+}
+
+/// What each connection of a site sees of it.
+#[derive(Clone)]
+struct Served {
+    pages: Arc<Mutex<HashMap<String, String>>>,
+    heads: Arc<Mutex<Vec<String>>>,
+    reporter: Sender<Value>,
+}
+
+impl Served {
+    fn answer(&self, peer: &TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(peer);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+        }
+        let mut line = head.split(' ');
+        let (method, path) = (line.next()?, line.next()?);
+        if (method, path) == ("POST", "/report") {
+            let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+            let (_, length) =
+                fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"))?;
+            let mut body = vec![0; length.parse().ok()?];
+            reader.read_exact(&mut body).ok()?;
+            self.reporter.send(serde_json::from_slice(&body).ok()?).ok()?;
+        }
+        let page = self.pages.lock().ok()?.get(path).cloned().unwrap_or_default();
+        self.heads.lock().ok()?.push(head);
+        let mut peer = peer;
+        let fields = "Content-Type: text/html\r\nCache-Control: no-store\r\nConnection: close";
+        write!(peer, "HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: {}\r\n\r\n{page}", page.len())
+            .ok()
+    }
+}
+
+/// A Chromium with a profile of its own. It ends with the test.
+pub(crate) struct Browser {
+    chromium: Child,
+    _profile: TempDir,
+}
+
+impl Browser {
+    fn start(url: &str) -> Self {
+        let profile = TempDir::with_prefix("chromium-").expect("a directory");
+        let default = profile.path().join("Default");
+        fs::create_dir(&default).expect("a directory");
+        fs::write(default.join("Preferences"), EVERY_COOKIE).expect("a file");
+        let chromium = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            .args([
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+            ])
+            .args(["--disable-sync", "--no-proxy-server", "--mute-audio"])
+            // Nothing leaves this machine.
+            .arg("--host-resolver-rules=MAP *.example 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1")
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromium, which tests/run installs");
+        Self { chromium, _profile: profile }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Both fail only for a process that is gone already.
+        let _ = self.chromium.kill();
+        let _ = self.chromium.wait();
+    }
+}
