@@ -2,9 +2,6 @@
 
 mod support;
 
-use std::net::SocketAddr;
-
-use socket2::{Domain, Socket, Type};
 use support::*;
 
 const PATH: &str = "/notifications/stream";
@@ -229,20 +226,13 @@ fn a_hundred_clients_killed_at_any_moment_leave_nothing_behind() {
     server.send(&listen("one more")).assert_problem(503);
 }
 
-/// A peer on another address of this machine.
-fn peer_from(address: [u8; 4], server: &Server) -> Peer {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
-    socket.bind(&SocketAddr::from((address, 0)).into()).expect("an address of this machine");
-    Peer::from_socket(socket, &server.address().into())
-}
-
 #[test]
 fn anonymous_streams_count_by_address() {
     let server = Server::start();
     let request = get("/system/status/stream");
     let _streams: Vec<_> = (0..5).map(|_| server.open(&request)).collect();
     server.send(&request).assert_problem(429).head.assert_retry_after();
-    Stream::open(peer_from([127, 0, 0, 2], &server), &request);
+    Stream::open(peer_from(2, &server), &request);
     server.open(&get("/system/status/stream").bearer(&user("ann")));
 }
 

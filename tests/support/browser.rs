@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -120,7 +121,7 @@ impl Served {
 /// A Chromium with a profile of its own. It ends with the test.
 pub(crate) struct Browser {
     chromium: Child,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Browser {
@@ -141,19 +142,25 @@ impl Browser {
             .arg("--host-resolver-rules=MAP *.example 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1")
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(url)
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .expect("chromium, which tests/run installs");
-        Self { chromium, _profile: profile }
+        Self { chromium, profile }
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Both fail only for a process that is gone already.
+        // All of its processes: those that live on would write into the profile while it goes.
+        let kill = format!("kill -KILL -{}", self.chromium.id());
+        // They fail only for processes that are gone already.
+        let _ = Command::new("sh").args(["-c", &kill]).status();
         let _ = self.chromium.kill();
         let _ = self.chromium.wait();
+        let gone = |_: &u32| fs::remove_dir_all(self.profile.path()).is_ok();
+        let _ = (0..100).inspect(|_| thread::sleep(Duration::from_millis(10))).find(gone);
     }
 }

@@ -400,6 +400,7 @@ fn reasons(status: u16) -> &'static [&'static str] {
         414 => &["URI Too Long"],
         415 => &["Unsupported Media Type"],
         417 => &["Expectation Failed"],
+        421 => &["Misdirected Request"],
         422 => &["Unprocessable Content", "Unprocessable Entity"],
         429 => &["Too Many Requests"],
         431 => &["Request Header Fields Too Large"],
