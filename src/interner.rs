@@ -27,6 +27,13 @@ impl<T> Default for Interner<T> {
     }
 }
 
+impl<T> Interner<T> {
+    /// An empty one that does not move its values until there are more than this.
+    pub fn with_room_for(values: usize) -> Interner<T> {
+        Interner { entries: Vec::with_capacity(values), ..Interner::default() }
+    }
+}
+
 impl<T: Hash + Eq> Interner<T> {
     /// The number of a value that somebody holds.
     pub fn find(&self, value: &T) -> Option<u32> {

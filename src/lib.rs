@@ -34,6 +34,7 @@ pub mod log;
 pub mod metrics;
 pub mod reactor;
 pub mod rights;
+mod room;
 pub mod service_manager;
 pub mod topic;
 mod vital;

@@ -61,7 +61,7 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     config::check_descriptors(config.max_connections, hard_limit)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit)?;
     let (keys, keeper) = keys(config)?;
-    let topics = Arc::new(Topics::default());
+    let topics = Arc::new(Topics::with_room_for(config.max_connections));
     let log = EventLog::open(&log_settings(config), &topics)?;
     let streams = stream_settings(config);
     let hub = Hub::start(hub_settings(config), streams, config.shards, log, topics)?;

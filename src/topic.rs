@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::event::Name;
 use crate::interner::Interner;
+use crate::room::Room;
 
 /// A tuple of names, as `notifications/{user}`. A `/` inside a name separates nothing: the parts are
 /// joined by NUL, which no name can hold.
@@ -191,6 +192,13 @@ struct Table {
 }
 
 impl Topics {
+    /// A table that does not move its topics while there are no more than so many streams.
+    pub fn with_room_for(streams: usize) -> Topics {
+        let room = Room::new(streams, 1).of_all;
+        let (numbers, streams) = (Interner::with_room_for(room), Vec::with_capacity(room));
+        Topics { table: Mutex::new(Table { numbers, streams }) }
+    }
+
     /// The set of an event: its topics are kept in the table as long as the frame lives.
     pub fn hold(self: &Arc<Self>, topics: &[Topic]) -> Held {
         let mut table = self.table.lock();

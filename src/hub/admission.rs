@@ -14,6 +14,7 @@ use crate::event::Name;
 use crate::identity::{Identity, Stamp};
 use crate::interner::Interner;
 use crate::reactor::{CloseReason, ConnectionId, Key, ShardNumber};
+use crate::room::Room;
 
 /// Whom a stream counts for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +55,6 @@ pub struct Admission {
     streams: Mutex<Streams>,
 }
 
-#[derive(Default)]
 struct Streams {
     entries: Slab<Entry>,
     /// A holder's count is how often it is held.
@@ -116,7 +116,12 @@ impl Admission {
     /// Nobody is there yet.
     pub fn new(limits: Limits) -> Arc<Admission> {
         // Not from zero, so that a number seen before a restart is not seen again after it.
-        let streams = Streams { next: rand::random(), ..Streams::default() };
+        let room = Room::new(limits.total, 1).of_all;
+        let streams = Streams {
+            entries: Slab::with_capacity(room),
+            holders: Interner::with_room_for(room),
+            next: rand::random(),
+        };
         let digests = RandomState::new();
         Arc::new(Admission { limits, digests, streams: Mutex::new(streams) })
     }

@@ -174,7 +174,7 @@ impl Hub {
     ) -> std::io::Result<Arc<Hub>> {
         let log = Arc::new(log);
         let metrics = Arc::<Metrics>::default();
-        let reactor = Reactor::start(streams, shards, &log, &metrics)?;
+        let reactor = Reactor::start(streams, shards, settings.limits.total, &log, &metrics)?;
         let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
         Ok(Arc::new(Hub {
             settings,

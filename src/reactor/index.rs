@@ -49,6 +49,11 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Sets room aside for so many topics.
+    pub(super) fn reserve(&mut self, topics: usize) {
+        self.topics.reserve(topics);
+    }
+
     /// Adds a slot to a topic.
     pub(super) fn insert(&mut self, topic: TopicId, slot: u32) {
         let topic = topic as usize;

@@ -29,6 +29,7 @@ use crate::identity::{Identity, Stamp};
 use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::rights::Filter;
+use crate::room::Room;
 use crate::topic::Subscription;
 
 pub use socket::{Pace, Peer, Socket, UNACKNOWLEDGED};
@@ -225,17 +226,19 @@ pub struct Reactor<G> {
 pub type ShardNumber = usize;
 
 impl<G: Guard> Reactor<G> {
-    /// Starts `shards` threads that deliver what the log shows.
+    /// Starts `shards` threads that deliver what the log shows, for at most so many streams.
     pub fn start(
         settings: Settings,
         shards: usize,
+        most_streams: usize,
         log: &Arc<EventLog>,
         metrics: &Arc<Metrics>,
     ) -> io::Result<Reactor<G>> {
+        let room = Room::new(most_streams, shards);
         let (mut inboxes, mut threads) = (Vec::new(), Vec::new());
         for number in 0..shards {
             let stagger = Duration::from_millis(TICK_MILLISECONDS) * number as u32 / shards as u32;
-            let (inbox, thread) = thread::start(number, stagger, settings, log, metrics)?;
+            let (inbox, thread) = thread::start(number, stagger, settings, room, log, metrics)?;
             let bell = Arc::clone(&inbox);
             log.ring().watch(move || bell.ring());
             inboxes.push(inbox);

@@ -100,6 +100,14 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         }
     }
 
+    /// Sets room aside for so many connections, and for the topics of all shards, which have their
+    /// numbers in common.
+    pub fn reserve(&mut self, connections: usize, topics: usize) {
+        self.connections.reserve(connections);
+        self.index.reserve(topics);
+        self.wheel.reserve(connections);
+    }
+
     /// Connections, those that are closing included.
     pub fn len(&self) -> usize {
         self.connections.len()

@@ -17,6 +17,7 @@ use crate::frame::Ephemeral;
 use crate::identity::Identity;
 use crate::log::{EventLog, Page, PageError};
 use crate::metrics::Metrics;
+use crate::room::Room;
 use crate::vital;
 
 /// The bell's token; a connection's has a slot number in its upper half, which never gets there.
@@ -95,10 +96,13 @@ pub(super) fn start<G: Guard>(
     number: usize,
     stagger: Duration,
     settings: Settings,
+    room: Room,
     log: &Arc<EventLog>,
     metrics: &Arc<Metrics>,
 ) -> io::Result<(Arc<Inbox<G>>, JoinHandle<()>)> {
     let poll = Poll::new()?;
+    let mut shard = Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0);
+    shard.reserve(room.of_shard, room.of_all);
     let inbox = Arc::new(Inbox {
         commands: Mutex::default(),
         ephemeral: AtomicUsize::new(0),
@@ -108,7 +112,7 @@ pub(super) fn start<G: Guard>(
     });
     let turner = Turner {
         poll,
-        shard: Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0),
+        shard,
         inbox: Arc::clone(&inbox),
         log: Arc::clone(log),
         metrics: Arc::clone(metrics),

@@ -46,6 +46,11 @@ impl Wheel {
         Wheel { now, buckets: Box::new([NONE; BUCKETS]), timers: Vec::new(), armed: 0 }
     }
 
+    /// Sets room aside for so many slots.
+    pub fn reserve(&mut self, slots: usize) {
+        self.timers.reserve(slots);
+    }
+
     /// Wakes a slot at `at`, unless it is woken earlier anyway. The past is the next tick.
     pub fn arm(&mut self, slot: u32, at: Tick) {
         let at = at.max(self.now + 1);

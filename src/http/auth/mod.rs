@@ -51,6 +51,7 @@ pub struct Authority {
 impl Authority {
     /// One that believes these keys.
     pub fn new(settings: Settings, keys: Keys) -> Authority {
+        keys.try_out();
         Authority { settings, keys }
     }
 
