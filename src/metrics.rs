@@ -66,6 +66,8 @@ pub struct Deliveries {
 pub struct Now {
     /// Streams that are admitted.
     pub streams: usize,
+    /// Events that the log has taken since the start.
+    pub kept: u64,
     /// Resident memory, in bytes.
     pub memory: u64,
     /// Processor time used since the start.
@@ -112,20 +114,15 @@ impl Metrics {
         process.register("cpu_seconds", "Processor time used", self.processor.clone());
     }
 
-    /// A stream begins.
-    pub fn stream_opened(&self) {
-        self.streams_opened.inc();
+    /// Streams began.
+    pub fn streams_opened(&self, count: u64) {
+        self.streams_opened.inc_by(count);
     }
 
     /// A stream has ended.
     pub fn stream_ended(&self, reason: &'static str, life: Duration) {
         self.streams_ended.get_or_create(&Ended { reason }).inc();
         self.stream_life.observe(life.as_secs_f64());
-    }
-
-    /// An event was taken that is kept.
-    pub fn published(&self) {
-        self.published.get_or_create(&Published { kind: "kept" }).inc();
     }
 
     /// An event was taken that is not kept.
@@ -153,6 +150,8 @@ impl Metrics {
     pub fn text(&self, now: Now) -> String {
         self.streams.set(now.streams as i64);
         self.memory.set(now.memory as i64);
+        let kept = self.published.get_or_create_owned(&Published { kind: "kept" });
+        kept.inner().store(now.kept, Ordering::Relaxed);
         let seconds = now.processor.as_secs_f64();
         self.processor.inner().store(seconds.to_bits(), Ordering::Relaxed);
         let mut text = String::new();
@@ -169,15 +168,14 @@ mod tests {
     #[test]
     fn what_was_counted_is_told() {
         let metrics = Metrics::default();
-        metrics.stream_opened();
+        metrics.streams_opened(1);
         metrics.stream_ended("left", Duration::from_secs(2));
-        metrics.published();
         metrics.published_ephemeral();
         metrics.delivered(Deliveries { events: 7, bytes: 700 });
         metrics.answered(401);
         metrics.credential_refused();
         let processor = Duration::from_millis(1_500);
-        let text = metrics.text(Now { streams: 3, memory: 4_096, processor });
+        let text = metrics.text(Now { streams: 3, kept: 1, memory: 4_096, processor });
         for line in [
             "rill_streams 3",
             "rill_streams_opened_total 1",

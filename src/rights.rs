@@ -50,10 +50,11 @@ pub struct Filter {
 impl Filter {
     /// What narrows a stream of this identity; `None` when nothing does, as nearly always.
     pub fn of(identity: &Identity, topics: &[Topic]) -> Option<Filter> {
-        let narrowed = matches!(identity.grants.rooms, Allowed::Only(_));
-        let rooms = || identity.grants.rooms.clone();
-        (narrowed && !identity.roles.is_admin() && topics.contains(&Topic::rooms()))
-            .then(|| Filter { rooms: rooms() })
+        let narrows = !identity.roles.is_admin() && topics.contains(&Topic::rooms());
+        match &identity.grants.rooms {
+            Allowed::Only(_) if narrows => Some(Filter { rooms: identity.grants.rooms.clone() }),
+            Allowed::Only(_) | Allowed::Open => None,
+        }
     }
 
     /// Whether an event of this room, if it is of one, may be read.

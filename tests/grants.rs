@@ -231,8 +231,13 @@ fn events_of_a_channel_reach_those_who_may_hear_it() {
 
 #[track_caller]
 fn renew(server: &Server, stream: &Stream, token: &str) {
+    renewal(server, stream, token).assert_status(200);
+}
+
+#[track_caller]
+fn renewal(server: &Server, stream: &Stream, token: &str) -> Response {
     let body = json!({ "connectionId": stream.connected.text("connectionId") });
-    server.post("/auth/renew", token, body).assert_status(200);
+    server.post("/auth/renew", token, body)
 }
 
 #[test]
@@ -244,9 +249,11 @@ fn a_renewal_that_takes_the_right_away_ends_the_stream() {
         (format!("{guide}?channels=private-x"), json!({ "channels": ["private-*"] }), json!({})),
         (format!("{guide}?channels=a,b"), json!({}), json!({ "channels": ["a"] })),
         ("/notifications/stream?userId=bob".to_owned(), json!({ "roles": ["admin"] }), json!({})),
+        ("/realtime/stream?userId=bob".to_owned(), json!({ "roles": ["admin"] }), json!({})),
+        (format!("{CHAT}?room=r&userId=bob"), json!({ "roles": ["admin"] }), json!({})),
     ] {
         let mut stream = server.stream(&target, &jwt_with("ann", before));
-        renew(&server, &stream, &jwt_with("ann", after));
+        renewal(&server, &stream, &jwt_with("ann", after)).assert_problem(403);
         stream.next_named("disconnected").assert_disconnected("revoked");
         stream.assert_ended();
     }

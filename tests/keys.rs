@@ -185,7 +185,7 @@ fn no_start_with_a_key_of_another_kind() {
     let absent = rill().without_dev().config(&key("k", "RS256", "public_key_file", "/no/such.pem"));
     assert_refused(&absent, &["/no/such.pem"], "");
     let unset = rill().without_dev().config(&key("k", "HS256", "secret_env", "NO_SUCH_VARIABLE"));
-    assert_refused(&unset, &["NO_SUCH_VARIABLE"], "");
+    assert_refused(&unset, &["secret_env", "\"k\""], "NO_SUCH_VARIABLE");
     let twice = key("k", "HS256", "secret_env", "PATH").repeat(2);
     assert_refused(&rill().without_dev().config(&twice), &["\"k\""], "");
 }

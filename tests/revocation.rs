@@ -263,3 +263,23 @@ fn a_stream_that_is_behind_ends_too() {
     server.wait_for_connections(0, FIVE_SECONDS);
     drop(reader);
 }
+
+/// A body may take its time; what its head has shown must still count when it is there.
+#[test]
+fn a_request_whose_token_is_revoked_before_its_body_is_whole_does_nothing() {
+    let server = server();
+    let token = jwt_with("ann", json!({ "jti": "slow" }));
+    let mut room = server.stream("/chat/stream?room=r", &jwt("bob"));
+    let body = json!({ "roomId": "r", "message": "late" }).to_string();
+    let bytes = post("/chat/send", body.clone()).bearer(&token).bytes();
+    let mut peer = server.connect();
+    let head = bytes.len() - body.len();
+    peer.send(&bytes[..head + 1]);
+    // It is being read once the server has answered another that came later.
+    server.send(&get("/healthz")).assert_status(200);
+    revoke(&server, json!({ "jti": "slow" }));
+    peer.send(&bytes[head + 1..]);
+    peer.response(false).assert_problem(401);
+    let heard = server.publish("/chat/send", &jwt("bob"), r#"{"roomId":"r","message":"heard"}"#);
+    room.assert_next(&heard);
+}

@@ -193,11 +193,27 @@ fn a_stream_comes_back_after_a_restart() {
 }
 
 #[test]
-fn no_stream_begins_with_a_ticket_from_before_a_restart() {
+fn a_ticket_that_waits_outlasts_a_restart_and_opens_one_stream() {
     let server = server();
     let waiting = ticket(&server);
     let server = server.crash().start();
+    let stream = server.open(&by(&waiting));
+    let cursor = stream.connected.id().to_owned();
+    let server = server.crash().start();
     assert_dead(&server, &by(&waiting));
+    server.open(&by(&waiting).cursor(&cursor));
+}
+
+#[test]
+fn whose_stream_it_was_is_known_after_a_restart() {
+    let start = || with_tokens().env("RILL_HTTP_TRUSTED_PROXIES", "127.0.0.1");
+    let server = start().start();
+    let ticket = ticket(&server);
+    let from = |address: &str| by(&ticket).field("X-Forwarded-For", address);
+    let cursor = server.open(&from("10.0.0.1")).connected.id().to_owned();
+    let server = server.crash().start();
+    assert_dead(&server, &from("10.0.0.2").cursor(&cursor));
+    server.open(&from("10.0.0.1").cursor(&cursor));
 }
 
 #[test]

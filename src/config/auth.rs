@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::ConfigError;
 use crate::http::auth::algorithm::Algorithm;
+use crate::http::auth::jwks::Address;
 use crate::http::auth::secret::Secret;
 
 /// Who is believed to be whom, `auth.*`.
@@ -24,7 +25,7 @@ pub struct AuthConfig {
     /// A file with a JWK set (RFC 7517).
     pub jwks_file: Option<PathBuf>,
     /// Where to fetch one from: `https`, or `http` on loopback.
-    pub jwks_url: Option<String>,
+    pub jwks_url: Option<Address>,
     /// How often it is fetched.
     pub jwks_refresh: Duration,
     /// The `iss` that a token must have, unless its key says another.

@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::value::{self, Value};
 use super::{Listen, keys};
 use crate::http::auth::algorithm::Algorithm;
+use crate::http::auth::jwks::Address;
 use crate::http::auth::secret::Secret;
 use crate::http::cors::Origins;
 use crate::http::hosts::Host;
@@ -57,7 +58,7 @@ pub(super) enum Field<'a> {
     /// Tables of keys.
     Keys(&'a mut Vec<KeyConfig>),
     /// Where to fetch keys from, if there is something.
-    KeysUrl(&'a mut Option<String>),
+    KeysUrl(&'a mut Option<Address>),
     /// The name of a cookie.
     CookieName(&'a mut String),
     /// Addresses to listen on.
@@ -90,7 +91,7 @@ impl Field<'_> {
             Field::Texts(slot) => *slot = texts(value)?,
             Field::Secret(slot) => *slot = secret(value)?,
             Field::Keys(slot) => *slot = keys(value)?,
-            Field::KeysUrl(slot) => *slot = given(value)?.map(value::keys_url).transpose()?,
+            Field::KeysUrl(slot) => *slot = given(value)?.map(keys_url).transpose()?,
             Field::CookieName(slot) => *slot = value::cookie_name(value.text()?)?,
             Field::Addresses(slot) => *slot = addresses(value)?,
             Field::Hosts(slot) => *slot = list(&value.items()?, Refusal::NotAHost)?,
@@ -101,8 +102,8 @@ impl Field<'_> {
         Ok(())
     }
 
-    /// The field as TOML that [`Field::read`] turns into the same again; `None` for a secret, which
-    /// is not shown.
+    /// The field as TOML that [`Field::read`] turns into the same again; `None` for a secret, or what
+    /// may hold one, which is not shown.
     pub(super) fn show(self) -> Option<String> {
         Some(match self {
             Field::Switch(slot) => slot.to_string(),
@@ -118,9 +119,10 @@ impl Field<'_> {
             Field::OptionalPath(slot) => {
                 toml_string(&slot.as_deref().unwrap_or(Path::new("")).to_string_lossy())
             }
-            Field::OptionalText(slot) | Field::KeysUrl(slot) => {
-                toml_string(slot.as_deref().unwrap_or_default())
-            }
+            Field::OptionalText(slot) => toml_string(slot.as_deref().unwrap_or_default()),
+            Field::KeysUrl(None) => toml_string(""),
+            Field::KeysUrl(Some(address)) if address.has_query() => return None,
+            Field::KeysUrl(Some(address)) => toml_string(&address.to_string()),
             Field::Secret(None) => toml_string(""),
             Field::Secret(Some(_)) => return None,
             Field::Keys(slot) => keys::show(slot),
@@ -256,4 +258,8 @@ fn parsed<T: FromStr>(text: &str, refusal: Refuse<T>) -> Result<T, Refusal> {
 fn toml_list(items: &[impl fmt::Display]) -> String {
     let items: Vec<String> = items.iter().map(|item| toml_string(&item.to_string())).collect();
     format!("[{}]", items.join(", "))
+}
+
+fn keys_url(text: &str) -> Result<Address, Refusal> {
+    text.parse().map_err(|_| Refusal::NotAKeysUrl(quoted(text)))
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::auth::{AuthConfig, KeyConfig, KeySource};
 use crate::http::auth::algorithm::Algorithm;
-use crate::http::auth::jwks::{Address, AddressError, Source};
+use crate::http::auth::jwks::Source;
 use crate::http::auth::keys::{Key, KeyError};
 use crate::http::auth::secret::Secret;
 
@@ -23,8 +23,8 @@ pub enum MaterialError {
         /// What the system said.
         reason: io::Error,
     },
-    /// A variable is not there, or is not text.
-    #[error("the variable {0}, which should hold a secret, is not set")]
+    /// A variable is not there, or is not text. It is not named: a secret may stand there by mistake.
+    #[error("the variable that secret_env of the key {0:?} names is not set")]
     NoVariable(String),
     /// What is there is not taken.
     #[error("{at}: {error}")]
@@ -34,9 +34,6 @@ pub enum MaterialError {
         /// What is wrong with it.
         error: KeyError,
     },
-    /// Not an address to fetch keys from.
-    #[error("auth.jwks_url: {0}")]
-    Address(#[from] AddressError),
     /// There is no secret to sign with.
     #[error(
         "there is no secret to sign with; set auth.secret_file or auth.secret, or name a key of \
@@ -69,12 +66,9 @@ impl AuthConfig {
     }
 
     /// Where sets of keys are published.
-    ///
-    /// # Errors
-    /// [`MaterialError::Address`].
-    pub fn published_keys(&self) -> Result<Vec<Source>, MaterialError> {
-        let file = self.jwks_file.clone().map(|path| Ok(Source::File(path)));
-        let url = self.jwks_url.as_ref().map(|url| Ok(Source::Url(url.parse::<Address>()?)));
+    pub fn published_keys(&self) -> Vec<Source> {
+        let file = self.jwks_file.clone().map(Source::File);
+        let url = self.jwks_url.clone().map(Source::Url);
         file.into_iter().chain(url).collect()
     }
 
@@ -120,7 +114,8 @@ impl KeyConfig {
         match &self.source {
             KeySource::SecretFile(path) => read_secret(path).map(Some),
             KeySource::SecretEnv(variable) => {
-                let unset = |_| MaterialError::NoVariable(variable.clone());
+                let kid = || self.kid.clone().unwrap_or_default();
+                let unset = |_| MaterialError::NoVariable(kid());
                 std::env::var(variable).map(|text| Some(Secret::new(text))).map_err(unset)
             }
             KeySource::PublicKeyFile(_) => Ok(None),

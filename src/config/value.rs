@@ -1,13 +1,11 @@
 //! A value as it is written, and what it may mean.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use hyper::Uri;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::auth::KeyConfig;
@@ -124,28 +122,6 @@ pub(super) fn path(text: &str) -> Result<PathBuf, Refusal> {
         return Err(Refusal::NotAPath(quoted(text)));
     }
     Ok(Path::new(text).to_owned())
-}
-
-/// A URL to fetch keys from. Whoever could change them on the way could make tokens, so that plain
-/// HTTP is for this machine alone.
-pub(super) fn keys_url(text: &str) -> Result<String, Refusal> {
-    let refused = || Refusal::NotAKeysUrl(quoted(text));
-    let uri: Uri = text.parse().map_err(|_| refused())?;
-    let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
-        return Err(refused());
-    };
-    let without_user = !authority.as_str().contains('@') && !host.is_empty();
-    let safe = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => is_loopback(host),
-        _ => false,
-    };
-    if without_user && safe { Ok(text.to_owned()) } else { Err(refused()) }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// A `token` of RFC 9110 section 5.6.2, as RFC 6265 wants it.

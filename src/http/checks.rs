@@ -9,23 +9,27 @@ use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request};
 
 use super::auth::{Presented, Why};
+use super::body::Whole;
 use super::problem::Problem;
 use super::query::Query;
 use super::redact::Redacted;
 use super::router::Stream;
-use super::{Visitor, hosts, stream};
-use crate::hub::tickets::{self, TicketDigest};
-use crate::identity::Identity;
+use super::{Server, Visitor, hosts, stream};
+use crate::hub::tickets::{Attempt, TicketDigest};
+use crate::identity::{Identity, Stamp};
 
 /// Somebody who has been let in.
 pub(super) struct Caller {
     /// Who he is, if he has said so.
     pub(super) identity: Option<Arc<Identity>>,
     /// The ticket that said it for him, for the stream to use up.
-    pub(super) ticket: Option<tickets::Presented>,
+    pub(super) ticket: Option<Attempt>,
     /// Where he is, as far as that can be told.
     pub(super) address: Option<IpAddr>,
 }
+
+/// An identity, and the ticket that said it.
+type Shown = (Arc<Identity>, Option<Attempt>);
 
 impl Visitor<'_> {
     /// Refuses a request for a host that is not ours.
@@ -54,13 +58,15 @@ impl Visitor<'_> {
         if wanted.is_some() && request.method() == Method::GET {
             doors.rates.connect(address)?;
         }
-        if presented == Presented::Nothing {
-            return Ok(Caller { identity: None, ticket: None, address });
+        if presented != Presented::Nothing {
+            // Before it is looked into, so that a flood of bad ones costs no signature checks.
+            doors.rates.may_try(address)?;
         }
-        // Before it is looked into, so that a flood of bad ones costs no signature checks.
-        doors.rates.may_try(address)?;
         match self.identify(&presented, headers, wanted, address) {
-            Ok((identity, ticket)) => Ok(Caller { identity, ticket, address }),
+            Ok(Some((identity, ticket))) => {
+                Ok(Caller { identity: Some(identity), ticket, address })
+            }
+            Ok(None) => Ok(Caller { identity: None, ticket: None, address }),
             Err(why) => {
                 tracing::debug!(target = %Redacted::new(request.uri()), %why, "credential refused");
                 self.server.hub.metrics().credential_refused();
@@ -76,15 +82,15 @@ impl Visitor<'_> {
         headers: &HeaderMap,
         wanted: Option<Stream>,
         address: Option<IpAddr>,
-    ) -> Result<(Option<Arc<Identity>>, Option<tickets::Presented>), Why> {
+    ) -> Result<Option<Shown>, Why> {
         let (hub, authority) = (&self.server.hub, &self.server.doors.authority);
         match (presented, wanted) {
-            (Presented::Nothing, _) => Ok((None, None)),
+            (Presented::Nothing, _) => Ok(None),
             (Presented::Token(token, place), _) => {
                 let identity = authority.read(token, *place, SystemTime::now())?;
                 match hub.is_revoked(&identity) {
                     true => Err(Why::Revoked),
-                    false => Ok((Some(Arc::new(identity)), None)),
+                    false => Ok(Some((Arc::new(identity), None))),
                 }
             }
             (Presented::Ticket(ticket), Some(stream)) => {
@@ -92,11 +98,28 @@ impl Visitor<'_> {
                 let returns = hub.return_of(last);
                 let digest = TicketDigest::of(ticket.expose());
                 let path = stream.path();
-                let ticket = tickets::Presented { digest, path, returns, address };
-                let identity = hub.ticket_holder(&ticket).ok_or(Why::Ticket)?;
-                Ok((Some(identity), Some(ticket)))
+                let attempt = Attempt { digest, path, returns, address };
+                let identity = hub.ticket_holder(&attempt).ok_or(Why::Ticket)?;
+                Ok(Some((identity, Some(attempt))))
             }
             (Presented::Ticket(_), None) => Err(Why::Ticket),
         }
+    }
+}
+
+impl Server {
+    /// Reads the JSON body of a caller's request. It may take a while to come, and what he has shown
+    /// must still count then.
+    pub(super) async fn body<'a>(
+        &'a self,
+        caller: &'a Identity,
+        request: Request<Incoming>,
+    ) -> Result<Whole<'a>, Problem> {
+        let body = self.bodies.read(&caller.user, request).await?;
+        self.doors.rates.bytes(&caller.user, body.bytes.len())?;
+        if caller.has_expired(Stamp::of(SystemTime::now())) || self.hub.is_revoked(caller) {
+            return Err(Problem::unauthorized(true));
+        }
+        Ok(body)
     }
 }

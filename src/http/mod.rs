@@ -175,31 +175,34 @@ impl Serve for Visitor<'_> {
     async fn serve(&self, request: Request<Incoming>, handoff: Handoff<Departure>) -> Answer {
         let allowance = self.server.doors.cors.allowance(request.headers());
         let mut answer = match self.respond(request, &allowance).await {
-            Ok(Reply::Answer(answer)) => answer,
-            Ok(Reply::Options(endpoint)) => return options(endpoint, &allowance),
+            Ok(Reply::Answer(answer)) => self.counted(answer),
+            Ok(Reply::ComeBack) => stream::come_back(),
+            Ok(Reply::Options(endpoint)) => return self.counted(options(endpoint, &allowance)),
             Ok(Reply::Stream(departure)) => handoff.seat(*departure).await,
             Ok(Reply::Head(head)) => handoff.say(head).await,
-            Err(problem) => problem.answer(),
+            Err(problem) => self.counted(problem.answer()),
         };
-        self.server.hub.metrics().answered(answer.status().as_u16());
         allowance.add_to(answer.headers_mut());
         answer
     }
 
     fn refuse(&self, refusal: &HeadRefusal) -> Bytes {
-        self.server.hub.metrics().answered(refusal.status.as_u16());
+        self.count(refusal.status);
         Problem::new(refusal.status, refusal.detail).closing().wire(|answer| self.to_anyone(answer))
     }
 
     fn fault(&self) -> Answer {
         let detail = "The server could not answer this request.";
-        self.to_anyone(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).answer())
+        let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail);
+        self.to_anyone(self.counted(problem.answer()))
     }
 }
 
 /// What a request leads to.
 enum Reply {
     Answer(Answer),
+    /// A refusal that was counted, in the form that lets an EventSource come back by itself.
+    ComeBack,
     /// What there is, and what a page may send there.
     Options(Endpoint),
     Stream(Box<Departure>),
@@ -208,6 +211,15 @@ enum Reply {
 }
 
 impl Visitor<'_> {
+    fn count(&self, status: StatusCode) {
+        self.server.hub.metrics().answered(status.as_u16());
+    }
+
+    fn counted(&self, answer: Answer) -> Answer {
+        self.count(answer.status());
+        answer
+    }
+
     /// To a request whose origin is not known.
     fn to_anyone(&self, mut answer: Answer) -> Answer {
         self.server.doors.cors.allowance(&HeaderMap::new()).add_to(answer.headers_mut());
@@ -235,7 +247,8 @@ impl Visitor<'_> {
                 let streamed = self.stream(stream, verb, &request, &query, allowance).await;
                 match streamed {
                     Err(problem) if problem.passes() && self.server.settings.retry_streams => {
-                        stream::come_back()
+                        self.count(problem.status);
+                        return Ok(Reply::ComeBack);
                     }
                     streamed => return streamed,
                 }

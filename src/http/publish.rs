@@ -35,8 +35,7 @@ impl Server {
         // The head goes with the request.
         let keys = request.headers().get_all("idempotency-key").iter().take(2);
         let keys: Vec<HeaderValue> = keys.cloned().collect();
-        let body = self.bodies.read(&caller.user, request).await?;
-        self.doors.rates.bytes(&caller.user, body.bytes.len())?;
+        let body = self.body(caller, request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
         let draft = match endpoint {

@@ -18,7 +18,7 @@ use crate::cursor::{Cursor, Requested};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Block, Chunk, Framing};
 use crate::hub::admission::Holder;
-use crate::hub::tickets::Presented;
+use crate::hub::tickets::Attempt;
 use crate::hub::{Admitted, Enters, Request, Resume};
 use crate::identity::Identity;
 use crate::rights;
@@ -132,7 +132,7 @@ fn may_listen_to_all(reader: &Identity, topics: &[Topic]) -> Result<(), Problem>
 }
 
 /// The client of a stream by ticket: it takes its own place when it comes back.
-fn own_client(ticket: &Presented) -> Option<Name> {
+fn own_client(ticket: &Attempt) -> Option<Name> {
     Name::new(&ticket.digest.to_string()).ok()
 }
 

@@ -12,6 +12,7 @@ use super::{Answer, Server, json};
 use crate::event::Payload;
 use crate::identity::{Identity, Stamp};
 use crate::json::Object;
+use crate::reactor::Renewal;
 
 impl Server {
     /// Does what is asked with a credential.
@@ -21,13 +22,12 @@ impl Server {
         request: Request<Incoming>,
         caller: &Identity,
     ) -> Result<Answer, Problem> {
-        let body = self.bodies.read(&caller.user, request).await?;
-        self.doors.rates.bytes(&caller.user, body.bytes.len())?;
+        let body = self.body(caller, request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
         let done = match endpoint {
             Credentials::Ticket => self.ticket(&fields, caller).await?,
-            Credentials::Renew => self.renew(&fields, caller)?,
+            Credentials::Renew => self.renew(&fields, caller).await?,
             Credentials::Revoke => self.revoke(&fields, caller).await?,
         };
         Ok(json(StatusCode::OK, &done))
@@ -40,11 +40,21 @@ impl Server {
         Ok(Payload::object().text("ticket", Some(&ticket)).number("expiresIn", expires_in).finish())
     }
 
-    fn renew(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
-        let stream = credentials::renewal(fields)?;
-        if !stream.is_some_and(|id| self.hub.renew(id, caller.clone())) {
-            let detail = "There is no stream of yours with this connectionId to be renewed.";
-            return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    async fn renew(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
+        let renewal = match credentials::renewal(fields)? {
+            Some(id) => self.hub.renew(id, caller.clone()).await?,
+            None => Renewal::NoStream,
+        };
+        match renewal {
+            Renewal::Done => {}
+            Renewal::Ended => {
+                let detail = "This credential has no right to what the stream listens to.";
+                return Err(Problem::forbidden(detail));
+            }
+            Renewal::NoStream => {
+                let detail = "There is no stream of yours with this connectionId to be renewed.";
+                return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+            }
         }
         let renewed = Payload::object().truth("success", true);
         Ok(match caller.expires() {
@@ -57,10 +67,7 @@ impl Server {
 
     async fn revoke(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {
         let revocation = credentials::revocation(fields, caller)?;
-        // Whoever issued a token in this moment may have a clock that is ahead.
-        let leeway = self.doors.authority.settings().rules.leeway;
-        let until = Stamp::of(SystemTime::now()).after(leeway);
-        let ended = self.hub.revoke(revocation, until).await?;
+        let ended = self.hub.revoke(revocation, Stamp::of(SystemTime::now())).await?;
         Ok(Payload::object().truth("success", true).number("disconnected", ended as u64).finish())
     }
 }

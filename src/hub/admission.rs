@@ -148,19 +148,20 @@ impl Admission {
         self.streams.lock().entries.len()
     }
 
-    /// Puts a stream that is seated under a new credential, and tells where it is; `None` if there
-    /// is no such stream of this user's credentials.
-    pub fn renew(&self, id: ConnectionId, identity: &Identity) -> Option<Seated> {
+    /// Puts a stream that is seated under a new credential, and tells where it is and whom it counts
+    /// for; `None` if there is no such stream of this user's credentials.
+    pub fn renew(&self, id: ConnectionId, identity: &Identity) -> Option<(Seated, Holder)> {
         let standing = self.standing(identity);
         let mut streams = self.streams.lock();
-        let entry = streams.entries.get_mut(id.0 as u32 as usize)?;
+        let Streams { entries, holders, .. } = &mut *streams;
+        let entry = entries.get_mut(id.0 as u32 as usize)?;
         let the_same = entry.number == (id.0 >> 32) as u32
             && entry.user.is_some()
             && entry.user == standing.user;
         match entry.whereabouts {
             Whereabouts::Seated { shard, key } if the_same => {
                 entry.stands_on(standing);
-                Some((shard.into(), key))
+                Some(((shard.into(), key), holders.get(entry.holder)?.clone()))
             }
             Whereabouts::Seated { .. }
             | Whereabouts::Coming { .. }
@@ -339,7 +340,8 @@ mod tests {
         assert_eq!(admission.renew(old, &token_of("b", "u", 1)), None);
         assert_eq!(admission.renew(ConnectionId(old.0 ^ 1 << 32), &token_of("a", "u", 1)), None);
         assert_eq!(admission.renew(ConnectionId(old.0 ^ 1), &token_of("a", "u", 1)), None);
-        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), Some((0, key)));
+        let renewed = admission.renew(old, &token_of("a", "u", 1));
+        assert_eq!(renewed, Some(((0, key), user("a"))));
         assert!(admission.withdraw(&Revocation::Token("t".into()), Stamp(9)).is_empty());
         assert_eq!(admission.withdraw(&Revocation::Token("u".into()), Stamp(9)), [(0, key)]);
         let new = permit.begin(0, None);

@@ -3,23 +3,34 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::tickets::{Issued, Presented};
+use super::admission::Holder;
+use super::tickets::{Attempt, Issued};
 use super::{Hub, Refused, Revocation};
 use crate::cursor::{Position, Requested};
 use crate::identity::{Identity, Stamp};
-use crate::reactor::{CloseReason, ConnectionId};
+use crate::reactor::{CloseReason, ConnectionId, Renewal};
 
 impl Hub {
-    /// Lets a stream go on under a new credential of the same user; `false` when there is no such
-    /// stream of his.
-    pub fn renew(&self, id: ConnectionId, identity: Identity) -> bool {
-        let Some((shard, key)) = self.admission.renew(id, &identity) else { return false };
+    /// Lets a stream go on under a new credential of the same user, and tells what came of it.
+    ///
+    /// # Errors
+    /// When the new one is withdrawn in this moment, which ends the stream.
+    pub async fn renew(&self, id: ConnectionId, identity: Identity) -> Result<Renewal, Refused> {
+        let Some(((shard, key), holder)) = self.admission.renew(id, &identity) else {
+            return Ok(Renewal::NoStream);
+        };
         // Between the two it may have been withdrawn, and the stream not found by the old one.
-        match self.revocations.cover(&identity) {
-            true => self.reactor.close(shard, key, CloseReason::Revoked),
-            false => self.reactor.renew(shard, key, Arc::new(identity)),
+        if self.revocations.cover(&identity) {
+            self.reactor.close(shard, key, CloseReason::Revoked);
+            return Err(Refused::Withdrawn);
         }
-        true
+        let anothers = holder != Holder::User(identity.user.clone());
+        if anothers && !identity.roles.is_admin() {
+            self.reactor.close(shard, key, CloseReason::Revoked);
+            return Ok(Renewal::Ended);
+        }
+        let renewed = self.reactor.renew(shard, key, Arc::new(identity));
+        Ok(renewed.await.unwrap_or(Renewal::NoStream))
     }
 
     /// Withdraws credentials, for good, and ends the streams that rest on them. Tells how many were
@@ -49,7 +60,8 @@ impl Hub {
         identity: Identity,
         path: Option<&'static str>,
     ) -> Result<String, Refused> {
-        let issued = self.tickets.issue(identity, path, Instant::now());
+        let wall = Stamp::of(SystemTime::now());
+        let issued = self.tickets.issue(identity, path, Instant::now(), wall);
         let Issued { ticket, change } = issued.ok_or(Refused::Tickets)?;
         self.log.keep(vec![change]).await?;
         Ok(ticket)
@@ -61,7 +73,7 @@ impl Hub {
     }
 
     /// Whose a ticket is, if it may be used so.
-    pub fn ticket_holder(&self, presented: &Presented) -> Option<Arc<Identity>> {
+    pub fn ticket_holder(&self, presented: &Attempt) -> Option<Arc<Identity>> {
         let identity = self.tickets.holder(presented, Instant::now())?;
         let now = Stamp::of(SystemTime::now());
         (!identity.has_expired(now) && !self.revocations.cover(&identity)).then_some(identity)
@@ -82,11 +94,11 @@ impl Hub {
 
     /// Forgets the tickets that are over.
     pub(super) async fn forget_tickets(&self) {
-        let changes = self.tickets.take_over(Instant::now(), Stamp::of(SystemTime::now()));
+        let changes = self.tickets.take_over(Instant::now());
         if !changes.is_empty()
             && let Err(error) = self.log.keep(changes).await
         {
-            // They are found again at the next start, and are over by then.
+            // They are found again at the next start, and removed once their time is over again.
             tracing::warn!(%error, "old tickets could not be removed from the log");
         }
     }

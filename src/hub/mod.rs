@@ -40,7 +40,7 @@ pub use resume::{Reason, Resume};
 pub use revocations::Revocation;
 use revocations::Revocations;
 use status::Meter;
-use tickets::{Presented, TicketUse, Tickets};
+use tickets::{Attempt, TicketUse, Tickets};
 
 /// What an operator decides about the hub.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ pub struct Request {
     /// Whose credential it rests on; not always the one that it counts for.
     pub identity: Option<Arc<Identity>>,
     /// The ticket that it uses up.
-    pub ticket: Option<Presented>,
+    pub ticket: Option<Attempt>,
     /// Where it wants to go on.
     pub requested: Option<Requested>,
     /// The room that its user comes into.
@@ -176,11 +176,12 @@ impl Hub {
         let metrics = Arc::<Metrics>::default();
         let reactor = Reactor::start(streams, shards, settings.limits.total, &log, &metrics)?;
         let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
+        let now = Stamp::of(SystemTime::now());
         Ok(Arc::new(Hub {
             settings,
             admission: Admission::new(settings.limits),
             revocations: Revocations::read(log.take_kept(Kind::Revoked)),
-            tickets: Arc::new(Tickets::read(ticket_rows, ttl, Instant::now())),
+            tickets: Arc::new(Tickets::read(ticket_rows, ttl, Instant::now(), now)),
             log,
             topics,
             reactor,
@@ -201,12 +202,7 @@ impl Hub {
         once: Option<Once>,
     ) -> impl Future<Output = Result<Cursor, Refused>> + Send + use<> {
         let appended = (!self.is_draining()).then(|| self.log.append(event, once));
-        let metrics = Arc::clone(&self.metrics);
-        async move {
-            let cursor = appended.ok_or(Refused::Draining)?.await?;
-            metrics.published();
-            Ok(cursor)
-        }
+        async move { Ok(appended.ok_or(Refused::Draining)?.await?) }
     }
 
     /// Sends an event that is not kept to those who are there and not behind.
@@ -249,14 +245,17 @@ impl Hub {
         }
         let filter = identity.as_ref().and_then(|identity| Filter::of(identity, &topics));
         let topics = self.topics.subscribe(&topics);
-        let (start, resume) = self.find_start(requested, &topics).await;
+        let (start, resume) = self.find_start(requested, &topics, filter.as_ref()).await;
         // Finding the start may have taken a while.
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        let chosen = ticket.as_mut().and_then(|ticket| ticket.confirm(start.position));
-        if let Some(change) = chosen {
-            self.log.keep(vec![change]).await?;
+        if let Some(change) = ticket.as_mut().and_then(|used| used.confirm(start.position)) {
+            // Kept first, or a crash would let it be used again; but a stream also begins when the
+            // log takes nothing.
+            if let Err(error) = self.log.keep(vec![change]).await {
+                tracing::warn!(%error, "the use of a ticket could not be kept");
+            }
         }
         let attendance = enters.map(|enters| self.enter(enters));
         let besides = (attendance.is_some() || ticket.is_some())
@@ -298,13 +297,16 @@ impl Hub {
         &self,
         requested: Option<Requested>,
         topics: &Subscription,
+        filter: Option<&Filter>,
     ) -> (Cursor, Resume) {
         let epoch = self.log.epoch();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let extent = self.log.ring().extent();
         let (planned, mut resume) = resume::plan(requested, epoch, extent, now.as_millis() as u64);
         let mut position = planned;
-        if planned < extent.head {
+        // Of what such a stream may not read nothing counts, and only its replay tells that.
+        let counts = filter.is_none();
+        if planned < extent.head && counts {
             let limit = self.settings.replay_limit;
             match self.log.newest(planned, topics.topics(), limit).await {
                 Ok(newest) => position = newest,
@@ -322,7 +324,6 @@ impl Hub {
     /// start.
     pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
         let Admitted { id, start, shard, topics, filter, expires, stay, .. } = admitted;
-        self.metrics.stream_opened();
         let (start, guard) = (start.position, stay);
         let seat = Seat { socket, id, topics, filter, expires, guard, start, framing, opening };
         self.reactor.seat(shard, seat);
@@ -335,7 +336,7 @@ impl Hub {
 
     /// All that is counted, as text.
     pub fn metrics_text(&self) -> String {
-        self.metrics.text(status::now(self.admission.streams()))
+        self.metrics.text(status::now(self.admission.streams(), self.log.ring().shown()))
     }
 
     /// What the process uses, for `GET /system/status`.

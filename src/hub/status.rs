@@ -65,8 +65,8 @@ impl Meter {
 }
 
 /// What the process is like, for its metrics.
-pub fn now(streams: usize) -> Now {
-    Now { streams, memory: resident_bytes(), processor: processor_time() }
+pub fn now(streams: usize, kept: u64) -> Now {
+    Now { streams, kept, memory: resident_bytes(), processor: processor_time() }
 }
 
 /// User and system time of the whole process.

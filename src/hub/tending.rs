@@ -15,10 +15,20 @@ impl Hub {
     /// Sends the status of the system at its interval, tells rooms who has left them, and forgets
     /// tickets that are over. Never ends.
     pub async fn tend(&self) {
+        // Apart, because forgetting waits for the disk.
+        tokio::join!(self.tell_status_and_departures(), self.forget());
+    }
+
+    async fn forget(&self) {
+        loop {
+            tokio::time::sleep(TIDY_EVERY).await;
+            self.forget_tickets().await;
+        }
+    }
+
+    async fn tell_status_and_departures(&self) {
         let mut interval = tokio::time::interval(self.settings.status_interval);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut tidying = tokio::time::interval(TIDY_EVERY);
-        tidying.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = interval.tick() => {
@@ -26,7 +36,6 @@ impl Hub {
                         self.tell(&self.status_event());
                     }
                 }
-                _ = tidying.tick() => self.forget_tickets().await,
                 () = self.presence.somebody_departs() => self.announce_departed(),
             }
         }

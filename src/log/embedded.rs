@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::ops::RangeBounds;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,7 +62,9 @@ impl Embedded {
     /// Locks the directory, opens or makes the log in it, and tells where it stands.
     pub(super) fn open(directory: &Path) -> Result<(Journal, Start), OpenError> {
         let in_directory = |error| OpenError::Directory(directory.to_owned(), error);
-        fs::create_dir_all(directory).map_err(in_directory)?;
+        // For its owner alone: events are in it, and what users may do.
+        let mut maker = fs::DirBuilder::new();
+        maker.recursive(true).mode(0o700).create(directory).map_err(in_directory)?;
         let lock = File::create(directory.join("lock")).map_err(in_directory)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => OpenError::InUse(directory.to_owned()),

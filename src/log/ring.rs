@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
@@ -27,6 +28,7 @@ pub struct Ring {
     /// The most bytes kept here; `None` when the ring is all there is, and retention cuts it.
     capacity: Option<usize>,
     watchers: RwLock<Vec<Watcher>>,
+    shown: AtomicU64,
 }
 
 impl Ring {
@@ -48,7 +50,8 @@ impl Ring {
     ) -> Ring {
         let mut recent = Recent::new(log, floor);
         frames.into_iter().for_each(|frame| recent.push(frame));
-        Ring { recent: RwLock::new(recent), capacity, watchers: RwLock::default() }
+        let (recent, watchers) = (RwLock::new(recent), RwLock::default());
+        Ring { recent, capacity, watchers, shown: AtomicU64::new(0) }
     }
 
     /// Calls `watcher` after every change of the head, on the thread that made it.
@@ -94,6 +97,11 @@ impl Ring {
         Ok(upto)
     }
 
+    /// How many frames were shown since the start.
+    pub fn shown(&self) -> u64 {
+        self.shown.load(Ordering::Relaxed)
+    }
+
     /// The position after which at most `limit` frames concern `topics`.
     pub(super) fn newest(
         &self,
@@ -114,6 +122,7 @@ impl Ring {
         // Gathered under the lock and dropped after it: a frame's end takes the lock of the topics,
         // and no lock is ever taken under that one.
         let mut evicted = Vec::new();
+        self.shown.fetch_add(frames.len() as u64, Ordering::Relaxed);
         let mut recent = self.recent.write();
         for frame in frames {
             recent.log.head = frame.position();

@@ -16,7 +16,7 @@ use crate::cursor::Position;
 use crate::frame::{Ephemeral, Frame, Framing};
 use crate::metrics::Deliveries;
 use crate::rights::Filter;
-use crate::topic::Subscription;
+use crate::topic::{Subscription, TopicSet};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +76,10 @@ pub(super) struct Stay<G> {
 }
 
 impl<G> Stay<G> {
-    /// Whether an event that is on one of its topics may be read.
-    pub(super) fn may_read(&self, room: Option<&str>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.passes(room))
+    /// Whether it listens to one of these topics, and may read what is of this room.
+    pub(super) fn concerns(&self, topics: &TopicSet, room: Option<&str>) -> bool {
+        topics.meets(self.topics.set())
+            && self.filter.as_ref().is_none_or(|filter| filter.passes(room))
     }
 }
 

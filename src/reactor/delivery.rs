@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::connection::{Marks, Owed, Phase, UNMARKED, Unsent, Written};
+use super::connection::{Marks, Owed, Phase, Stay, UNMARKED, Unsent, Written};
 use super::shard::{Effect, Shard};
 use super::socket::Socket;
 use super::{CloseReason, Guard, Moment};
@@ -43,7 +43,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             frames.clear();
             slices.clear();
             for frame in &batch[usize::from(first)..=usize::from(last)] {
-                if frame.topics().meets(stay.topics.set()) && stay.may_read(frame.room()) {
+                if stay.concerns(frame.topics(), frame.room()) {
                     frames.push(frame);
                     slices.push(IoSlice::new(frame.bytes(connection.framing)));
                 }
@@ -101,8 +101,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         for slot in slots {
             let owed = |sent| Unsent::new(Owed::Ephemeral(Arc::clone(event)), sent);
             let connection = &self.connections[slot as usize];
-            let may_read = connection.stay.as_ref().is_some_and(|stay| stay.may_read(event.room()));
-            if connection.phase == Phase::Live && may_read {
+            let concerns = |stay: &Stay<G>| stay.concerns(event.topics(), event.room());
+            if connection.phase == Phase::Live && connection.stay.as_ref().is_some_and(concerns) {
                 let framing = self.framing(slot);
                 self.write_aside(slot, event.bytes(framing), owed, now);
             }
@@ -167,9 +167,10 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// Writes frames to a connection that is not level; tells whether it took them all.
     fn write_missed(&mut self, slot: u32, frames: &[Arc<Frame>], now: Moment) -> bool {
         let Some(stay) = &self.connections[slot as usize].stay else { return true };
-        let readable: Vec<&Arc<Frame>> =
-            frames.iter().filter(|frame| stay.may_read(frame.room())).collect();
-        for frames in readable.chunks(BATCH) {
+        // Its topics may be others than when a page was asked for.
+        let concerns = |frame: &&Arc<Frame>| stay.concerns(frame.topics(), frame.room());
+        let concern: Vec<&Arc<Frame>> = frames.iter().filter(concerns).collect();
+        for frames in concern.chunks(BATCH) {
             let connection = &mut self.connections[slot as usize];
             let slices: Vec<IoSlice<'_>> =
                 frames.iter().map(|frame| IoSlice::new(frame.bytes(connection.framing))).collect();

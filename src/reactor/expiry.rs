@@ -6,7 +6,7 @@ use super::connection::{NEVER, Owed, Phase, Unsent};
 use super::shard::Shard;
 use super::socket::Socket;
 use super::wheel::{TICK_MILLISECONDS, Tick};
-use super::{CloseReason, Guard, Key, Moment, ticks};
+use super::{CloseReason, Guard, Key, Moment, Renewal, ticks};
 use crate::event::Payload;
 use crate::frame::{Block, Chunk};
 use crate::identity::{Identity, Stamp};
@@ -42,13 +42,14 @@ impl<S: Socket, G: Guard> Shard<S, G> {
 
     /// Puts a connection under a new credential of its user, with what that one may listen to. A right
     /// that it lacks ends the stream.
-    pub fn renew(&mut self, key: Key, identity: &Identity, now: Moment) {
-        let Some(slot) = self.find(key) else { return };
+    pub fn renew(&mut self, key: Key, identity: &Identity, now: Moment) -> Renewal {
+        let Some(slot) = self.find(key) else { return Renewal::NoStream };
         let connection = &mut self.connections[slot as usize];
-        let Some(stay) = &mut connection.stay else { return };
+        let Some(stay) = &mut connection.stay else { return Renewal::NoStream };
         let topics = stay.topics.topics().to_topics();
         let Some(wanted) = rights::renewed(identity, &topics) else {
-            return self.close(key, CloseReason::Revoked, now);
+            self.close(key, CloseReason::Revoked, now);
+            return Renewal::Ended;
         };
         stay.filter = Filter::of(identity, &wanted).map(Box::new);
         if wanted != topics {
@@ -61,6 +62,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         connection.expires = tick_of(identity.expires(), now);
         connection.knows_of_expiry = false;
         self.rearm(slot);
+        Renewal::Done
     }
 }
 

@@ -21,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::cursor::Position;
 use crate::event::Payload;
@@ -214,6 +215,17 @@ impl CloseReason {
     }
 }
 
+/// What came of a new credential for a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// The stream lives on under it.
+    Done,
+    /// It has no right to what the stream listens to, which has ended.
+    Ended,
+    /// There is no such stream.
+    NoStream,
+}
+
 /// The shards, from outside.
 pub struct Reactor<G> {
     inboxes: Vec<Arc<Inbox<G>>>,
@@ -262,9 +274,16 @@ impl<G: Guard> Reactor<G> {
         self.inboxes[shard].send(Command::Close(key, reason));
     }
 
-    /// Lets a stream go on under another credential.
-    pub fn renew(&self, shard: ShardNumber, key: Key, identity: Arc<Identity>) {
-        self.inboxes[shard].send(Command::Renew(key, identity));
+    /// Lets a stream go on under another credential; nothing comes when the shards have stopped.
+    pub fn renew(
+        &self,
+        shard: ShardNumber,
+        key: Key,
+        identity: Arc<Identity>,
+    ) -> oneshot::Receiver<Renewal> {
+        let (answer, answered) = oneshot::channel();
+        self.inboxes[shard].send(Command::Renew { key, identity, answer });
+        answered
     }
 
     /// Sends an event to those who are there and not behind.

@@ -48,6 +48,8 @@ pub enum Effect {
 /// What a shard has done, to be counted outside of it.
 #[derive(Default)]
 pub struct Tally {
+    /// Streams that began.
+    pub opened: u64,
     /// What it has written.
     pub deliveries: Deliveries,
     /// Streams that ended, why, and after how many ticks.
@@ -180,10 +182,12 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             awaits_page: false,
             watched: false,
         });
+        self.tally.opened += 1;
         self.rearm(key.slot);
-        self.read_on(key.slot, now);
-        if let Err(reason) = kept {
-            self.close(key, reason, now);
+        match kept {
+            Ok(()) => self.read_on(key.slot, now),
+            // Without what it missed: it may have lost the right to it.
+            Err(reason) => self.close(key, reason, now),
         }
     }
 

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::{Events, Poll, Token, Waker};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use super::shard::{Effect, Shard, Tally};
 use super::wheel::{TICK_MILLISECONDS, Tick};
-use super::{CloseReason, Guard, Key, Moment, Peer, Seat, Settings};
+use super::{CloseReason, Guard, Key, Moment, Peer, Renewal, Seat, Settings};
 use crate::frame::Ephemeral;
 use crate::identity::Identity;
 use crate::log::{EventLog, Page, PageError};
@@ -36,7 +37,7 @@ const RETURN_AFTER: std::ops::RangeInclusive<u64> = 1_000..=8_000;
 pub(super) enum Command<G> {
     Seat(Seat<Peer, G>),
     Close(Key, CloseReason),
-    Renew(Key, Arc<Identity>),
+    Renew { key: Key, identity: Arc<Identity>, answer: oneshot::Sender<Renewal> },
     Ephemeral(Arc<Ephemeral>),
     Page(Key, Result<Page, PageError>),
     Drain { until: Instant },
@@ -205,7 +206,10 @@ impl<G: Guard> Turner<G> {
         match command {
             Command::Seat(seat) => self.seat(seat, now),
             Command::Close(key, reason) => self.shard.close(key, reason, now),
-            Command::Renew(key, identity) => self.shard.renew(key, &identity, now),
+            Command::Renew { key, identity, answer } => {
+                // Whoever asked may be gone; it is done all the same.
+                let _ = answer.send(self.shard.renew(key, &identity, now));
+            }
             Command::Ephemeral(event) => {
                 // What was kept before it comes before it.
                 self.shard.reach(self.log.ring().extent().head, now);
@@ -248,7 +252,10 @@ impl<G: Guard> Turner<G> {
 
     /// Told once a turn, so that a delivery costs no more than an addition.
     fn count(&mut self) {
-        let Tally { deliveries, ended } = self.shard.take_tally();
+        let Tally { opened, deliveries, ended } = self.shard.take_tally();
+        if opened > 0 {
+            self.metrics.streams_opened(opened);
+        }
         if deliveries.events > 0 {
             self.metrics.delivered(deliveries);
         }

@@ -232,12 +232,12 @@ fn sets_of_keys_come_from_a_file_and_from_safe_urls() {
     assert_eq!(auth("auth.jwks_file = 'a.json'").jwks_file, Some("a.json".into()));
     for right in [
         "https://issuer.example/jwks.json",
-        "https://issuer.example:8443/jwks?p=x",
+        "https://issuer.example:8443/jwks",
         "http://localhost:8080/jwks",
         "http://127.0.0.2/jwks",
         "http://[::1]:80/jwks",
     ] {
-        assert_eq!(auth(&format!("auth.jwks_url = '{right}'")).jwks_url.as_deref(), Some(right));
+        assert_eq!(auth(&format!("auth.jwks_url = '{right}'")).jwks_url, right.parse().ok());
     }
     for wrong in [
         "http://issuer.example/jwks",

@@ -92,9 +92,17 @@ impl<'a> Claims<'a> {
 
     /// A list, or one text as a proxy or OAuth's `scope` would have it.
     fn roles(&self) -> Result<Roles, Refused> {
-        let names = self.one_or_many("roles")?.unwrap_or_default();
-        let is_between = |character: char| character == ',' || character.is_whitespace();
-        Ok(Roles::from_names(names.iter().flat_map(|name| name.split(is_between))))
+        match self.0.get("roles") {
+            Some(roles) if roles.get().starts_with('"') => {
+                let names = self.get::<String>("roles")?.unwrap_or_default();
+                Ok(Roles::from_names(names.split([',', ' '])))
+            }
+            // What is in a list is a whole name: "not admin" is another role than "admin".
+            _ => {
+                let names = self.get::<Vec<String>>("roles")?.unwrap_or_default();
+                Ok(Roles::from_names(names.iter().map(String::as_str)))
+            }
+        }
     }
 
     fn grants(&self) -> Result<Grants, Refused> {

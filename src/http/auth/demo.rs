@@ -14,7 +14,7 @@ pub(super) fn read(token: &str) -> Option<Identity> {
     let user = Name::new(parts.next()?).ok()?;
     let username = Name::new(parts.next()?).ok()?.to_string();
     let _email = parts.next()?;
-    let roles = Roles::from_names(parts.next()?.split(','));
+    let roles = Roles::from_names(parts.next()?.split(',').map(str::trim));
     // It does not say when it was made, so whoever revokes its user's tokens means all of them.
     let credential = Credential { id: None, issued: Stamp(0), expires: None };
     Some(Identity { username, roles, credential: Some(credential), ..Identity::of(user) })

@@ -2,7 +2,7 @@
 
 /// What sample configurations and guides write where a secret belongs, without case and
 /// punctuation. By chance none of these comes up in a secret that was drawn.
-const SAMPLES: [&str; 12] = [
+const SAMPLES: [&str; 19] = [
     "changeme",
     "changethis",
     "changeit",
@@ -15,6 +15,13 @@ const SAMPLES: [&str; 12] = [
     "atleast",
     "bitslong",
     "characterslong",
+    "changein",
+    "jwtsecret",
+    "insecure",
+    "development",
+    "secretkey",
+    "qwertyuiop",
+    "abcdefghij",
 ];
 
 /// The key of the example in RFC 7515 appendix A.1, found in many a test.

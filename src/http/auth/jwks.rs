@@ -1,4 +1,5 @@
-//! Keys that others publish as JSON Web Key Sets (RFC 7517), kept fresh by one thread.
+//! Keys that others publish as JSON Web Key Sets (RFC 7517), each kept fresh by a thread of its own:
+//! a server that does not answer delays no file.
 //!
 //! No request ever waits for a set or makes anybody fetch one: it takes the keys that are there.
 
@@ -12,7 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -62,9 +63,9 @@ pub enum FileError {
 /// Keeps sets fresh until it is dropped.
 #[derive(Debug)]
 pub struct Keeper {
-    /// Whose end the thread waits for. It is not waited for itself: it may be in the middle of a
+    /// Whose end each thread waits for. None is waited for itself: it may be in the middle of a
     /// request that nobody needs any more.
-    _alive: Sender<Infallible>,
+    _alive: Vec<Sender<Infallible>>,
 }
 
 /// Gets the sets, and keeps them fresh: a file within a second, an address every `refresh`.
@@ -75,30 +76,29 @@ pub fn keep(
     sources: Vec<Source>,
     refresh: Duration,
 ) -> Result<(Vec<Arc<Set>>, Keeper), StartError> {
-    let watches = sources.into_iter().map(|source| Watch::open(source, refresh));
-    let watches = watches.collect::<Result<Vec<_>, _>>()?;
-    let sets = watches.iter().map(|watch| Arc::clone(&watch.set)).collect();
-    let (alive, keeper) = mpsc::channel();
-    // Without it, keys that their owner has withdrawn would count for ever.
-    vital::spawn("rill-jwks", move || look_after(watches, &keeper))?;
+    let (mut sets, mut alive) = (Vec::new(), Vec::new());
+    for source in sources {
+        let watch = Watch::open(source, refresh)?;
+        let (end, keeper) = mpsc::channel();
+        sets.push(Arc::clone(&watch.set));
+        alive.push(end);
+        // Without it, keys that their owner has withdrawn would count for ever.
+        vital::spawn("rill-jwks", move || look_after(watch, &keeper))?;
+    }
     Ok((sets, Keeper { _alive: alive }))
 }
 
-fn look_after(mut watches: Vec<Watch>, keeper: &Receiver<Infallible>) {
-    while let Some(due) = watches.iter().map(|watch| watch.due).min() {
-        let wait = due.saturating_duration_since(Instant::now());
-        if keeper.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
-            return;
-        }
-        watches.iter_mut().filter(|watch| watch.due <= Instant::now()).for_each(Watch::look);
+fn look_after(mut watch: Watch, keeper: &Receiver<Infallible>) {
+    while keeper.recv_timeout(watch.pause) == Err(RecvTimeoutError::Timeout) {
+        watch.look();
     }
 }
 
-/// A set, and when to look after it next.
+/// A set, and how long to leave it alone.
 struct Watch {
     set: Arc<Set>,
     origin: Origin,
-    due: Instant,
+    pause: Duration,
 }
 
 enum Origin {
@@ -116,17 +116,16 @@ impl Watch {
             }
             Source::Url(address) => Origin::Url(Url::new(address, refresh)),
         };
-        let mut watch = Watch { set, origin, due: Instant::now() };
+        let mut watch = Watch { set, origin, pause: Duration::ZERO };
         watch.look();
         Ok(watch)
     }
 
     fn look(&mut self) {
-        let pause = match &mut self.origin {
+        self.pause = match &mut self.origin {
             Origin::File(file) => file.look(&self.set),
             Origin::Url(url) => url.look(&self.set),
         };
-        self.due = Instant::now() + pause;
     }
 }
 
@@ -134,6 +133,7 @@ impl Watch {
 mod tests {
     use std::fs;
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
     use crate::http::auth::keys::Keys;

@@ -22,6 +22,10 @@ const MIN_SECRET: usize = 32;
 /// RFC 7518 section 3.3, the most keeps a check from taking long.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
+/// The most keys that are tried for one token. Whoever has more names them: each that is tried in vain
+/// costs as much as the right one, and anybody may send tokens that name none.
+const MOST_TRIED: usize = 8;
+
 /// Checks the signatures of one signer.
 #[derive(Debug)]
 pub struct Key {
@@ -211,7 +215,8 @@ impl Keys {
     }
 
     /// The keys that a token with this header may be signed with: those that have its id, or where
-    /// none has it those without one; without an id, all. Of these only those of its algorithm.
+    /// none has it those without one; without an id, all. Of these only those of its algorithm, and
+    /// none if there are more than are tried for one token.
     pub(super) fn fitting(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<Arc<Key>> {
         let mut keys = match id {
             None => self.select(|_| true),
@@ -221,7 +226,7 @@ impl Keys {
             keys = self.select(|key| key.id.is_none());
         }
         keys.retain(|key| key.algorithm == algorithm);
-        keys
+        if keys.len() <= MOST_TRIED { keys } else { Vec::new() }
     }
 
     fn select(&self, wanted: impl Fn(&Key) -> bool) -> Vec<Arc<Key>> {

@@ -29,7 +29,10 @@ use crate::event::Name;
 use crate::identity::{Identity, Stamp};
 use crate::log::{Change, Kind, Row};
 
-/// The most tickets of one user that are not in use: each takes memory until its time is over.
+use record::Record;
+
+/// The most tickets of one user that are waiting, for their stream or for its return: each takes
+/// memory until its time is over.
 const MOST_WAITING: usize = 100;
 
 /// What is known of a ticket; whoever reads it in memory or on the disk cannot use it.
@@ -51,7 +54,7 @@ impl fmt::Display for TicketDigest {
 
 /// How a ticket is about to be used.
 #[derive(Clone, Debug)]
-pub struct Presented {
+pub struct Attempt {
     /// Which one.
     pub digest: TicketDigest,
     /// The path of the stream.
@@ -72,13 +75,15 @@ struct Ticket {
     identity: Arc<Identity>,
     /// Any path, until the first stream chooses.
     path: Option<Box<str>>,
-    /// `None` until there is one, and for a stream from before a restart.
+    /// `None` until there is one.
     stream: Option<FirstStream>,
+    /// By the wall clock, until when it is fresh; for the log.
+    fresh_until: Stamp,
     state: State,
 }
 
 /// What the streams that come back must have in common with the one that a ticket was used for.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct FirstStream {
     /// Whose place it takes; with another, both would stay.
     client: Option<ClientName>,
@@ -104,7 +109,7 @@ struct Table {
     tickets: HashMap<TicketDigest, Ticket>,
     /// When a ticket that was not in use is over, in order of time, because it is the same for all.
     over: VecDeque<(Instant, TicketDigest)>,
-    /// How many of a user's are fresh.
+    /// How many of a user's are fresh or ended.
     waiting: HashMap<Name, usize>,
 }
 
@@ -123,22 +128,29 @@ pub struct Issued {
 }
 
 impl Tickets {
-    /// What the log has kept. Which of them were in use is not known, so all are taken for streams
-    /// that ended just now.
-    pub fn read(rows: Vec<Row>, time_to_live: Duration, now: Instant) -> Tickets {
+    /// What the log has kept. Which of those that were used are over is not known, so all their
+    /// streams are taken for ones that ended just now.
+    pub fn read(rows: Vec<Row>, time_to_live: Duration, now: Instant, wall: Stamp) -> Tickets {
         let mut table = Table::default();
         for (key, value) in rows {
-            match digest_of(&key).zip(record::decode(&value)) {
-                Some((digest, (identity, path))) => {
-                    let until = now + time_to_live;
-                    let identity = Arc::new(identity);
-                    let state = State::Ended(until);
-                    table.tickets.insert(digest, Ticket { identity, path, stream: None, state });
-                    table.over.push_back((until, digest));
-                }
-                None => tracing::error!("a ticket in the log cannot be read"),
-            }
+            let Some((digest, record)) = digest_of(&key).zip(Record::decode(&value)) else {
+                tracing::error!("a ticket in the log cannot be read");
+                continue;
+            };
+            let Record { identity, path, stream, fresh_until } = record;
+            let left = fresh_until.since(wall).min(time_to_live);
+            let state = match &stream {
+                Some(_) => State::Ended(now + time_to_live),
+                None => State::Fresh(now + left),
+            };
+            *table.waiting.entry(identity.user.clone()).or_default() += 1;
+            let identity = Arc::new(identity);
+            let ticket = Ticket { identity, path, stream, fresh_until, state };
+            table.over.extend(ticket.over().map(|until| (until, digest)));
+            table.tickets.insert(digest, ticket);
         }
+        // Those that were never used are over earlier.
+        table.over.make_contiguous().sort_unstable_by_key(|(until, _)| *until);
         Tickets { time_to_live, table: Mutex::new(table) }
     }
 
@@ -153,10 +165,10 @@ impl Tickets {
         identity: Identity,
         path: Option<&'static str>,
         now: Instant,
+        wall: Stamp,
     ) -> Option<Issued> {
         let ticket = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
         let digest = TicketDigest::of(&ticket);
-        let value = Some(record::encode(&identity, path));
         let mut table = self.table.lock();
         let waiting = table.waiting.entry(identity.user.clone()).or_default();
         if *waiting >= MOST_WAITING {
@@ -164,18 +176,21 @@ impl Tickets {
         }
         *waiting += 1;
         let until = now + self.time_to_live;
-        let (identity, path) = (Arc::new(identity), path.map(Box::from));
-        let state = State::Fresh(until);
-        table.tickets.insert(digest, Ticket { identity, path, stream: None, state });
+        let issued = Ticket {
+            identity: Arc::new(identity),
+            path: path.map(Box::from),
+            stream: None,
+            fresh_until: wall.after(self.time_to_live),
+            state: State::Fresh(until),
+        };
+        let change = issued.kept(&digest);
+        table.tickets.insert(digest, issued);
         table.over.push_back((until, digest));
-        Some(Issued {
-            ticket,
-            change: Change { kind: Kind::Ticket, key: digest.to_string(), value },
-        })
+        Some(Issued { ticket, change })
     }
 
     /// Whose a ticket is, if it may be used so.
-    pub fn holder(&self, presented: &Presented, now: Instant) -> Option<Arc<Identity>> {
+    pub fn holder(&self, presented: &Attempt, now: Instant) -> Option<Arc<Identity>> {
         let table = self.table.lock();
         let ticket = table.tickets.get(&presented.digest)?;
         ticket.admits(presented, now).then(|| Arc::clone(&ticket.identity))
@@ -184,7 +199,7 @@ impl Tickets {
     /// Uses a ticket for a stream, in the place of this client.
     pub fn open(
         self: &Arc<Self>,
-        presented: &Presented,
+        presented: &Attempt,
         client: Option<&ClientName>,
         now: Instant,
     ) -> Option<TicketUse> {
@@ -197,43 +212,61 @@ impl Tickets {
         let (path, stream) = (ticket.path.clone(), ticket.stream.clone());
         let unused = Unused { state: ticket.state, path, stream };
         ticket.path.get_or_insert_with(|| presented.path.into());
-        let Presented { returns: start, address, .. } = *presented;
+        let Attempt { returns: start, address, .. } = *presented;
         ticket.stream.get_or_insert_with(|| {
             let client = client.cloned();
             FirstStream { client, address, start }
         });
         let user = ticket.identity.user.clone();
         match ticket.state {
-            State::Fresh(_) => {
+            State::Fresh(_) | State::Ended(_) => {
                 ticket.state = State::Open(1);
                 table.one_waits_less(&user);
             }
             State::Open(streams) => ticket.state = State::Open(streams + 1),
-            State::Ended(_) => ticket.state = State::Open(1),
         }
         let (tickets, digest) = (Arc::clone(self), presented.digest);
         Some(TicketUse { tickets, digest, unused: Some(unused) })
     }
 
     /// Takes away the tickets that are over; the log has to forget them.
-    pub fn take_over(&self, now: Instant, wall: Stamp) -> Vec<Change> {
+    pub fn take_over(&self, now: Instant) -> Vec<Change> {
         let mut table = self.table.lock();
         let mut gone = Vec::new();
         while let Some((until, digest)) = table.over.pop_front_if(|(until, _)| *until <= now) {
-            let Some(ticket) = table.tickets.get(&digest) else { continue };
-            if matches!(ticket.state, State::Fresh(end) | State::Ended(end) if end == until) {
+            let is_over = |ticket: &&Ticket| ticket.over() == Some(until);
+            if table.tickets.get(&digest).filter(is_over).is_some() {
+                table.remove(&digest);
                 gone.push(digest);
             }
         }
-        // One whose credential has ended opens nothing any more, also while its stream winds up.
-        let expired = |ticket: &Ticket| ticket.identity.has_expired(wall);
-        gone.extend(table.tickets.iter().filter(|(_, ticket)| expired(ticket)).map(|(of, _)| of));
-        gone.iter().filter_map(|digest| table.remove(digest)).collect()
+        drop(table);
+        let forgotten = |digest: TicketDigest| Change {
+            kind: Kind::Ticket,
+            key: digest.to_string(),
+            value: None,
+        };
+        gone.into_iter().map(forgotten).collect()
     }
 }
 
 impl Ticket {
-    fn admits(&self, presented: &Presented, now: Instant) -> bool {
+    /// When it is over, unless it is in use.
+    fn over(&self) -> Option<Instant> {
+        match self.state {
+            State::Fresh(until) | State::Ended(until) => Some(until),
+            State::Open(_) => None,
+        }
+    }
+
+    /// What the log has to keep of it.
+    fn kept(&self, digest: &TicketDigest) -> Change {
+        let Ticket { identity, path, stream, fresh_until, .. } = self;
+        let value = record::encode(identity, path.as_deref(), stream.as_ref(), *fresh_until);
+        Change { kind: Kind::Ticket, key: digest.to_string(), value: Some(value) }
+    }
+
+    fn admits(&self, presented: &Attempt, now: Instant) -> bool {
         let on_its_path = self.path.as_deref().is_none_or(|path| path == presented.path);
         let returns = self.returns(presented);
         on_its_path
@@ -244,11 +277,9 @@ impl Ticket {
             }
     }
 
-    /// Whether it may be its own stream that comes back. After a restart nobody knows what that was.
-    fn returns(&self, presented: &Presented) -> bool {
-        let (Some(from), Some(first)) = (presented.returns, &self.stream) else {
-            return presented.returns.is_some();
-        };
+    /// Whether it may be its own stream that comes back.
+    fn returns(&self, presented: &Attempt) -> bool {
+        let (Some(from), Some(first)) = (presented.returns, &self.stream) else { return false };
         let there = first.address.zip(presented.address).is_none_or(|(was, is)| same(was, is));
         there && first.start.is_none_or(|start| start <= from)
     }
@@ -263,18 +294,11 @@ fn same(was: IpAddr, is: IpAddr) -> bool {
 }
 
 impl Table {
-    fn remove(&mut self, digest: &TicketDigest) -> Option<Change> {
-        let ticket = self.tickets.remove(digest)?;
-        if matches!(ticket.state, State::Fresh(_)) {
+    fn remove(&mut self, digest: &TicketDigest) {
+        if let Some(ticket) = self.tickets.remove(digest)
+            && ticket.over().is_some()
+        {
             self.one_waits_less(&ticket.identity.user);
-        }
-        Some(Change { kind: Kind::Ticket, key: digest.to_string(), value: None })
-    }
-
-    /// A ticket is again what it was; its time may have passed unseen meanwhile.
-    fn look_again(&mut self, until: Instant, digest: TicketDigest) {
-        if until <= Instant::now() {
-            self.over.push_front((until, digest));
         }
     }
 
@@ -315,19 +339,14 @@ struct Unused {
 }
 
 impl TicketUse {
-    /// The stream is on its way, from this start: the ticket has been used. If it has chosen the
-    /// path, the log has to keep that.
+    /// The stream is on its way, from this start: the ticket has been used. The first time, the log
+    /// has to keep what its stream is.
     pub fn confirm(&mut self, start: Position) -> Option<Change> {
         let unused = self.unused.take()?;
         let mut table = self.tickets.table.lock();
         let ticket = table.tickets.get_mut(&self.digest)?;
-        if let Some(first) = &mut ticket.stream {
-            first.start.get_or_insert(start);
-        }
-        unused.path.is_none().then(|| {
-            let value = Some(record::encode(&ticket.identity, ticket.path.as_deref()));
-            Change { kind: Kind::Ticket, key: self.digest.to_string(), value }
-        })
+        ticket.stream.as_mut()?.start.get_or_insert(start);
+        unused.stream.is_none().then(|| ticket.kept(&self.digest))
     }
 }
 
@@ -341,22 +360,26 @@ impl Drop for TicketUse {
             return;
         }
         let user = ticket.identity.user.clone();
+        let now = Instant::now();
         match self.unused.take() {
             // Refused: it is as good as before.
-            Some(Unused { state: State::Fresh(until), path, stream }) => {
-                (ticket.state, ticket.path, ticket.stream) = (State::Fresh(until), path, stream);
-                *table.waiting.entry(user).or_default() += 1;
-                table.look_again(until, self.digest);
-            }
-            Some(Unused { state: State::Ended(until), path, stream }) => {
-                (ticket.state, ticket.path, ticket.stream) = (State::Ended(until), path, stream);
-                table.look_again(until, self.digest);
+            Some(Unused {
+                state: state @ (State::Fresh(until) | State::Ended(until)),
+                path,
+                stream,
+            }) => {
+                (ticket.state, ticket.path, ticket.stream) = (state, path, stream);
+                // Its time may have passed unseen meanwhile.
+                if until <= now {
+                    table.over.push_front((until, self.digest));
+                }
             }
             Some(Unused { state: State::Open(_), .. }) | None => {
-                let until = Instant::now() + self.tickets.time_to_live;
+                let until = now + self.tickets.time_to_live;
                 ticket.state = State::Ended(until);
                 table.over.push_back((until, self.digest));
             }
         }
+        *table.waiting.entry(user).or_default() += 1;
     }
 }

@@ -68,3 +68,20 @@ fn a_new_credential_changes_what_it_may_read() {
     house.turn();
     assert_eq!(peer.take(), chunks([&frame]));
 }
+
+/// What was asked for as long as it could be read, and comes when it cannot, is not sent.
+#[test]
+fn a_page_that_is_under_way_is_held_to_the_new_credential() {
+    let mut house = House::with_ring_of(1);
+    let frames = ["other", "a", "other"].map(|room| house.publish(room, "hi"));
+    house.turn();
+    let peer = house.seat(to("").after(place(0)).on_all_rooms(somebody()));
+    peer.take();
+    let only_a = Allowed::Only([Pattern::parse("a").expect("a pattern")].into());
+    let grants = Grants { rooms: only_a, ..Grants::default() };
+    house.renew(&peer, &Identity { grants, ..somebody() });
+    while !house.fetches.is_empty() {
+        house.answer_fetch(2);
+    }
+    assert_eq!(peer.take(), chunks([&frames[1]]));
+}

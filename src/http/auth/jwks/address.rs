@@ -57,6 +57,11 @@ impl Address {
         &self.0
     }
 
+    /// Whether it has a part that is not shown.
+    pub fn has_query(&self) -> bool {
+        self.0.query().is_some()
+    }
+
     /// Whether nobody on the way can change an answer.
     pub(super) fn is_protected(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)

@@ -1,6 +1,7 @@
 //! A key set in a file, which whoever rotates the keys writes anew.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,6 +69,10 @@ impl File {
     }
 
     fn read(&self) -> Result<Vec<Key>, FileError> {
+        // Whoever reads something else may wait for ever.
+        if !fs::metadata(&self.path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file").into());
+        }
         Ok(set::parse(&fs::read(&self.path)?)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Demo tokens: where they are read, what is refused and how, and that they are never written down.
+//! Demo tokens: where they are read, and how what is none is refused.
 
 mod support;
 
@@ -32,14 +32,6 @@ fn one_identity_wherever_the_token_stands() {
     let by_query = post(&format!("{path}?token={DEMO}"), body);
     for request in [by_query, bare.clone().bearer(DEMO), bare.field("X-Auth-Token", DEMO)] {
         server.send(&request).published();
-    }
-}
-
-#[test]
-fn the_scheme_may_be_written_in_any_case() {
-    let server = Server::start();
-    for scheme in ["bearer", "BEARER"] {
-        server.open(&get(PATH).field("Authorization", format!("{scheme} {DEMO}")));
     }
 }
 
@@ -97,28 +89,6 @@ fn a_bad_credential_is_one_text_whatever_is_wrong() {
 }
 
 #[test]
-fn two_credentials_are_400_unless_they_are_one() {
-    let server = Server::start();
-    let (ann, bob) = (user("ann"), user("bob"));
-    for request in [
-        with_query(&ann).bearer(&bob),
-        with_query(&ann).field("X-Auth-Token", &bob),
-        get(PATH).bearer(&ann).field("X-Auth-Token", &bob),
-        get(PATH).bearer(&ann).bearer(&bob),
-        get(PATH).field("X-Auth-Token", &ann).field("X-Auth-Token", &bob),
-        get(&format!("{PATH}?token={ann}&token={bob}")),
-        get(&format!("{PATH}?token={ann}&token={ann}")),
-    ] {
-        server.send(&request).assert_problem(400);
-    }
-    server.open(&with_query(&ann).bearer(&ann)).connected.assert_connected(
-        Some("ann"),
-        "none",
-        30_000,
-    );
-}
-
-#[test]
 fn demo_tokens_are_for_dev_only() {
     let server = rill().without_dev().start();
     for request in [with_query(DEMO), get(PATH).bearer(DEMO), get(PATH).field("X-Auth-Token", DEMO)]
@@ -134,31 +104,4 @@ fn demo_tokens_are_for_dev_only() {
     }
     server.open(&get("/system/status/stream"));
     server.send(&get("/system/status")).assert_status(200);
-}
-
-#[test]
-fn tokens_are_in_no_log_header_or_error() {
-    let server = rill().env("RILL_LOG_LEVEL", "trace").start();
-    let token = user("a-name-to-look-for");
-    server.open(&with_query(&token));
-    server.stream(PATH, &token);
-    server.open(&get(PATH).field("X-Auth-Token", &token));
-    let refusals = [
-        with_query(&format!("{token}x")),
-        with_query(&token).bearer(&user("another")),
-        get(&format!("/nowhere?token={token}")),
-        get(&format!("{PATH}?token={token}&token={token}")),
-        get(PATH).bearer(&format!("{token}x")),
-        request("PUT", PATH).bearer(&token),
-        post("/notifications/send", "{").bearer(&token),
-        post("/notifications/send", r#"{"message":"M","userId":"bob"}"#).bearer(&token),
-    ];
-    let part = token.trim_end_matches('=');
-    for request in refusals {
-        let response = server.send(&request);
-        assert!(response.status() >= 400);
-        assert!(!format!("{:?} {}", response.head, response.text()).contains(part), "{response:?}");
-    }
-    let said = server.log() + &server.stdout();
-    assert!(!said.contains(part), "{said}");
 }
