@@ -14,7 +14,8 @@
 //! frame to the connections that listen to one of its [`topic`]s.
 //!
 //! The life of a connection: [`http::listen`] accepts it, a driver lets hyper answer its requests
-//! one by one, and when one of them is a stream, [`hub::Hub::admit`] gives it a place and a start,
+//! one by one, what each has to pass (host, origin, rate, [`http::auth`]) makes an
+//! [`identity::Identity`] of whoever sends it, and when one of them is a stream, [`hub::Hub::admit`] gives it a place and a start,
 //! and its socket leaves hyper for a [`reactor::shard`], where it is a slab entry of some hundred
 //! bytes until it ends for one [`reactor::CloseReason`].
 //!
