@@ -13,14 +13,14 @@
 //! [`log::Ring`] as a [`frame::Frame`]; each shard of the [`reactor`] reads the ring and writes the
 //! frame to the connections that listen to one of its [`topic`]s.
 //!
-//! The life of a connection: [`http::listen`] accepts it, a driver lets hyper answer its requests
-//! one by one, what each has to pass (host, origin, rate, [`http::auth`]) makes an
-//! [`identity::Identity`] of whoever sends it, and when one of them is a stream, [`hub::Hub::admit`] gives it a place and a start,
-//! and its socket leaves hyper for a [`reactor::shard`], where it is a slab entry of some hundred
-//! bytes until it ends for one [`reactor::CloseReason`].
+//! The life of a connection: [`http::listen`] accepts it, and a driver lets hyper answer its
+//! requests one by one. What each has to pass (host, origin, rate, [`http::auth`]) makes an
+//! [`identity::Identity`] of whoever sends it. When one of them is a stream, [`hub::Hub::admit`]
+//! gives it a place and a start, and its socket leaves hyper for a [`reactor::shard`], where it is a
+//! slab entry of some hundred bytes until it ends for one [`reactor::CloseReason`].
 //!
-//! Each of these uses only what stands before it: `json`, `event`, `cursor`, `identity`, `metrics` · `topic`, `rights` · `frame` ·
-//! `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
+//! Each of these uses only what stands before it: `json`, `topic` and `event`, `cursor`, `identity`,
+//! `metrics` · `rights` · `frame` · `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
 
 pub mod config;
 pub mod cursor;
