@@ -83,22 +83,11 @@ impl Wanted {
         }
         let client = query.name("client")?;
         let room = if stream == Stream::Chat { query.name("room")? } else { None };
-        let mut topics = match stream {
-            Stream::Realtime => api::realtime::topics(query)?,
-            Stream::SystemStatus => api::system::topics(),
-            Stream::Guide => api::guide::channels(query)?,
-            // Those of its user, who is known further down.
-            Stream::Notifications | Stream::Chat => Vec::new(),
-        };
+        let mut topics = asked_topics(stream, query)?;
         let owner = auth::stream_owner(trust_user_id, caller.as_deref(), query)?;
         if let Some(owner) = &owner {
             let reader = caller.as_deref().unwrap_or(owner);
-            topics.extend(match stream {
-                Stream::Notifications => api::notifications::topics(&owner.user),
-                Stream::Guide => api::guide::topics(&owner.user),
-                Stream::Chat => api::chat::topics(room.as_ref(), reader),
-                Stream::Realtime | Stream::SystemStatus => Vec::new(),
-            });
+            topics.extend(own_topics(stream, owner, reader, room.as_ref()));
             may_listen_to_all(reader, &topics)?;
         }
         let (requested, cursor) = requested(headers, query);
@@ -121,6 +110,31 @@ impl Wanted {
             }),
         };
         Ok(Wanted { request, user, requested, stream })
+    }
+}
+
+/// The topics of a stream that its parameters say.
+fn asked_topics(stream: Stream, query: &Query) -> Result<Vec<Topic>, Problem> {
+    match stream {
+        Stream::Realtime => api::realtime::topics(query),
+        Stream::SystemStatus => Ok(api::system::topics()),
+        Stream::Guide => api::guide::channels(query),
+        Stream::Notifications | Stream::Chat => Ok(Vec::new()),
+    }
+}
+
+/// The topics of a stream that follow from whose it is, and from what its reader may.
+fn own_topics(
+    stream: Stream,
+    owner: &Identity,
+    reader: &Identity,
+    room: Option<&Name>,
+) -> Vec<Topic> {
+    match stream {
+        Stream::Notifications => api::notifications::topics(&owner.user),
+        Stream::Guide => api::guide::topics(&owner.user),
+        Stream::Chat => api::chat::topics(room, reader),
+        Stream::Realtime | Stream::SystemStatus => Vec::new(),
     }
 }
 

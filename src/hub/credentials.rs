@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::admission::Holder;
-use super::tickets::{Attempt, Issued};
+use super::tickets::{Attempt, Issued, TicketUse};
 use super::{Hub, Refused, Revocation};
 use crate::cursor::{Position, Requested};
 use crate::identity::{Identity, Stamp};
@@ -89,6 +89,16 @@ impl Hub {
             Requested::After { epoch: None, .. } | Requested::Since { .. } | Requested::Invalid => {
                 None
             }
+        }
+    }
+
+    /// Notes that a ticket's stream is on its way, before it begins: a crash must not let it be used
+    /// again. A stream also begins when the log takes nothing.
+    pub(super) async fn keep_use(&self, ticket: &mut TicketUse, start: Position) {
+        if let Some(change) = ticket.confirm(start)
+            && let Err(error) = self.log.keep(vec![change]).await
+        {
+            tracing::warn!(%error, "the use of a ticket could not be kept");
         }
     }
 

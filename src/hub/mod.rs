@@ -231,13 +231,8 @@ impl Hub {
             return Err(Refused::Draining);
         }
         let Request { holder, client, topics, identity, ticket, requested, enters } = request;
-        let mut ticket = match ticket {
-            None => None,
-            Some(presented) => {
-                let used = self.tickets.open(&presented, client.as_ref(), Instant::now());
-                Some(used.ok_or(Refused::Withdrawn)?)
-            }
-        };
+        let used = |ticket| self.tickets.open(&ticket, client.as_ref(), Instant::now());
+        let mut ticket = ticket.map(|ticket| used(ticket).ok_or(Refused::Withdrawn)).transpose()?;
         let (place, id, shard) = self.place(&holder, client, identity.as_deref())?;
         // Whoever withdraws it from now on finds the stream.
         if identity.as_ref().is_some_and(|identity| self.revocations.cover(identity)) {
@@ -250,12 +245,8 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        if let Some(change) = ticket.as_mut().and_then(|used| used.confirm(start.position)) {
-            // Kept first, or a crash would let it be used again; but a stream also begins when the
-            // log takes nothing.
-            if let Err(error) = self.log.keep(vec![change]).await {
-                tracing::warn!(%error, "the use of a ticket could not be kept");
-            }
+        if let Some(ticket) = &mut ticket {
+            self.keep_use(ticket, start.position).await;
         }
         let attendance = enters.map(|enters| self.enter(enters));
         let besides = (attendance.is_some() || ticket.is_some())
