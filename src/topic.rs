@@ -97,6 +97,12 @@ impl Topic {
         }
     }
 
+    /// Whether one stream may listen to several of these.
+    pub fn may_overlap(topics: &[Topic]) -> bool {
+        let is_channel = |topic: &&Topic| matches!(topic.kind(), Kind::Channel(_));
+        topics.iter().filter(is_channel).nth(1).is_some()
+    }
+
     /// The form that the log stores.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -229,7 +235,7 @@ impl Topics {
     }
 
     /// How many subscriptions there are to these topics. A stream that listens to two of them counts
-    /// twice; no event of the product names two topics that one stream listens to.
+    /// twice, as only one on several channels does: see [`Topic::may_overlap`].
     pub fn streams(&self, topics: &[Topic]) -> usize {
         let table = self.table.lock();
         let streams = |id: TopicId| table.streams.get(id as usize).copied().unwrap_or(0) as usize;

@@ -318,3 +318,25 @@ fn a_renewal_that_widens_a_stream_on_all_rooms_counts_at_once() {
     stream.assert_next(&heard);
     stream.assert_next(&then);
 }
+
+/// A stream on several channels of an event gets it once, and counts once.
+#[test]
+fn an_event_on_two_channels_reaches_a_stream_on_both_once() {
+    let server = server();
+    let on = |channels: &str| {
+        let target = format!("/api/notifications/stream?channels={channels}");
+        let mut stream = server.stream(&target, &jwt("ann"));
+        assert_eq!(stream.next().name(), "notification", "the guide's own");
+        stream
+    };
+    let (mut both, mut one, _other) = (on("a,b"), on("b"), on("c"));
+    let body = json!({ "event": "e", "data": 1, "channels": ["a", "b", "a"] });
+    let answer = server.post("/api/events", &admin_jwt(), body);
+    let (id, subscribers) = answer.published();
+    assert_eq!(subscribers, 2);
+    both.assert_next(&id);
+    one.assert_next(&id);
+    let next =
+        server.publish("/api/events", &admin_jwt(), r#"{"event":"e","data":2,"channels":["a"]}"#);
+    both.assert_next(&next);
+}

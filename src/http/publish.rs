@@ -65,7 +65,7 @@ impl Server {
             }
             false => Some(self.hub.publish(event, once).await?),
         };
-        Ok(self.published(cursor, self.hub.subscribers(&topics)))
+        Ok(self.published(cursor, self.hub.subscribers(&topics).await))
     }
 
     fn published(&self, cursor: Option<Cursor>, subscribers: usize) -> Answer {

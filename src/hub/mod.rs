@@ -220,9 +220,12 @@ impl Hub {
         self.reactor.deliver_ephemeral(&Arc::new(ephemeral));
     }
 
-    /// How many streams listen to these topics now.
-    pub fn subscribers(&self, topics: &[Topic]) -> usize {
-        self.topics.streams(topics)
+    /// How many streams listen to one of these topics now.
+    pub async fn subscribers(&self, topics: &[Topic]) -> usize {
+        match Topic::may_overlap(topics) {
+            true => self.reactor.listeners(self.topics.hold(topics)).await,
+            false => self.topics.streams(topics),
+        }
     }
 
     /// Gives a stream its place, and finds where it begins.

@@ -32,7 +32,7 @@ impl Hub {
         loop {
             tokio::select! {
                 _ = interval.tick() => {
-                    if self.subscribers(&[Topic::system()]) > 0 {
+                    if self.topics.streams(&[Topic::system()]) > 0 {
                         self.tell(&self.status_event());
                     }
                 }

@@ -31,7 +31,7 @@ use crate::log::EventLog;
 use crate::metrics::Metrics;
 use crate::rights::Filter;
 use crate::room::Room;
-use crate::topic::Subscription;
+use crate::topic::{Held, Subscription};
 
 pub use socket::{Pace, Peer, Socket, UNACKNOWLEDGED};
 use thread::{Command, Inbox};
@@ -291,6 +291,22 @@ impl<G: Guard> Reactor<G> {
         for inbox in &self.inboxes {
             inbox.send_ephemeral(event);
         }
+    }
+
+    /// How many streams listen to one of these topics, each counted once.
+    pub async fn listeners(&self, topics: Held) -> usize {
+        let topics = Arc::new(topics);
+        let mut asked = Vec::with_capacity(self.inboxes.len());
+        for inbox in &self.inboxes {
+            let (answer, answered) = oneshot::channel();
+            inbox.send(Command::Count { topics: Arc::clone(&topics), answer });
+            asked.push(answered);
+        }
+        let mut listeners = 0;
+        for answered in asked {
+            listeners += answered.await.unwrap_or(0);
+        }
+        listeners
     }
 
     /// Tells every stream that the server ends, at a pace that is done well before `until`.

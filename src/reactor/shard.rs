@@ -18,7 +18,7 @@ use crate::cursor::{Cursor, Epoch, Position};
 use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
 use crate::metrics::Deliveries;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicSet};
 
 // A connection's budget; what grows it is paid for 10,000 times over. In debug builds mio's sockets
 // have more in them.
@@ -123,6 +123,11 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// What is to be done outside, since the last call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// How many connections listen to one of these topics.
+    pub fn listeners(&self, topics: &TopicSet) -> usize {
+        self.index.count(topics.ids())
     }
 
     /// What was done since the last call.

@@ -19,6 +19,7 @@ use crate::identity::Identity;
 use crate::log::{EventLog, Page, PageError};
 use crate::metrics::Metrics;
 use crate::room::Room;
+use crate::topic::Held;
 use crate::vital;
 
 /// The bell's token; a connection's has a slot number in its upper half, which never gets there.
@@ -39,6 +40,7 @@ pub(super) enum Command<G> {
     Close(Key, CloseReason),
     Renew { key: Key, identity: Arc<Identity>, answer: oneshot::Sender<Renewal> },
     Ephemeral(Arc<Ephemeral>),
+    Count { topics: Arc<Held>, answer: oneshot::Sender<usize> },
     Page(Key, Result<Page, PageError>),
     Drain { until: Instant },
     Stop,
@@ -214,6 +216,10 @@ impl<G: Guard> Turner<G> {
                 // What was kept before it comes before it.
                 self.shard.reach(self.log.ring().extent().head, now);
                 self.shard.deliver_ephemeral(&event, now);
+            }
+            Command::Count { topics, answer } => {
+                // Whoever asked may be gone.
+                let _ = answer.send(self.shard.listeners(topics.set()));
             }
             Command::Page(key, page) => self.shard.page(key, page, now),
             Command::Drain { until } => {
