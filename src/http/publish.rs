@@ -44,6 +44,8 @@ impl Server {
             Publish::ChatMessage => api::chat::send(&fields, caller)?,
             Publish::ChatTyping => api::chat::typing(&fields, caller)?,
             Publish::Maintenance => api::system::maintenance(&fields, caller)?,
+            Publish::GuideNotification => api::guide::notification(&fields, caller)?,
+            Publish::GuideUpdate => api::guide::update(&fields, caller)?,
             Publish::Event => api::guide::event(&fields, caller)?,
         };
         let once = match draft.ephemeral {

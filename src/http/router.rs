@@ -74,17 +74,23 @@ pub enum Publish {
     ChatTyping,
     /// What operators announce.
     Maintenance,
-    /// Any event, to a user, several, all, or on channels.
+    /// The guide's, to a user, several, all, or on channels.
+    GuideNotification,
+    /// The guide's news of an entity, likewise.
+    GuideUpdate,
+    /// Any event, likewise.
     Event,
 }
 
 impl Publish {
-    const ALL: [Publish; 6] = [
+    const ALL: [Publish; 8] = [
         Publish::Notification,
         Publish::RealtimeUpdate,
         Publish::ChatMessage,
         Publish::ChatTyping,
         Publish::Maintenance,
+        Publish::GuideNotification,
+        Publish::GuideUpdate,
         Publish::Event,
     ];
 
@@ -96,6 +102,8 @@ impl Publish {
             Publish::ChatMessage => "/chat/send",
             Publish::ChatTyping => "/chat/typing",
             Publish::Maintenance => "/system/maintenance",
+            Publish::GuideNotification => "/api/notifications",
+            Publish::GuideUpdate => "/api/updates",
             Publish::Event => "/api/events",
         }
     }

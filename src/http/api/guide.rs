@@ -1,13 +1,17 @@
-//! `/api`: the guide's stream, and events of any name.
+//! `/api`: the guide's stream, its notifications and updates, and events of any name.
 
-use super::{Draft, Fields, Target, must_publish};
+use super::audience::Audience;
+use super::{Draft, Fields};
 use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::identity::Identity;
 use crate::topic::Topic;
 
-const TARGETS: &str = "broadcast, userId, userIds, channels";
+const TYPES: [&str; 4] = ["info", "success", "warning", "error"];
+const ACTIONS: [&str; 3] = ["created", "updated", "deleted"];
+/// How long a page shows a notification when nobody says it, in milliseconds.
+const DURATION: u64 = 5_000;
 
 /// What every stream of a user listens to.
 pub fn topics(user: &Name) -> Vec<Topic> {
@@ -29,29 +33,48 @@ pub fn welcome() -> Event {
     Event::new(Vec::new(), "notification", payload)
 }
 
+/// `POST /api/notifications`
+pub fn notification(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+    fields.require(&["message"])?;
+    let message = fields.text("message")?;
+    let title = fields.optional_text("title")?;
+    let kind = fields.choice("notificationType", &TYPES)?.unwrap_or("info");
+    let duration = fields.count("duration")?.unwrap_or(DURATION);
+    let audience = Audience::read(fields)?.unwrap_or_else(|| Audience::of(caller));
+    let topics = audience.topics(caller)?;
+    let payload =
+        Payload::object().text("type", Some("notification")).text("notificationType", Some(kind));
+    // Left out when there is none, as the guide shows it.
+    let payload = match &title {
+        Some(title) => payload.text("title", Some(title)),
+        None => payload,
+    };
+    let payload = payload.text("message", Some(&message)).number("duration", duration).finish();
+    Ok(Draft::kept(Event::new(topics, "notification", payload)))
+}
+
+/// `POST /api/updates`
+pub fn update(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+    fields.require(&["entity", "action"])?;
+    let entity = fields.name("entity")?;
+    let action = fields.choice("action", &ACTIONS)?;
+    let data = fields.any_json("payload")?;
+    let topics = Audience::required(fields)?.topics(caller)?;
+    let payload = Payload::object()
+        .text("type", Some("update"))
+        .text("entity", Some(entity.as_str()))
+        .text("action", action)
+        .json("payload", &data)
+        .finish();
+    Ok(Draft::kept(Event::new(topics, "update", payload)))
+}
+
 /// `POST /api/events`
 pub fn event(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
     fields.require(&["event"])?;
     let name = fields.event_name("event")?;
     let payload = Payload::of(&fields.any_json("data")?);
     let ephemeral = fields.truth("ephemeral")?.unwrap_or(false);
-    let topics = match (fields.target()?, fields.optional_names("channels")?) {
-        (Some(target), None) => {
-            if target != Target::Users(vec![caller.user.clone()]) {
-                must_publish(caller)?;
-            }
-            match target {
-                Target::Everyone => vec![Topic::everyone()],
-                Target::Users(users) => users.iter().map(Topic::user).collect(),
-            }
-        }
-        (None, Some(channels)) => {
-            must_publish(caller)?;
-            channels.iter().map(Topic::channel).collect()
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            return Err(Problem::field(TARGETS, "one of them must be given, and only one"));
-        }
-    };
+    let topics = Audience::required(fields)?.topics(caller)?;
     Ok(Draft { event: Event { topics, name, payload }, ephemeral })
 }

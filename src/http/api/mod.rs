@@ -1,6 +1,7 @@
 //! The families of endpoints: each file turns its parameters into topics, and its JSON into an event
 //! that cannot be wrong.
 
+mod audience;
 pub mod chat;
 pub mod credentials;
 pub mod guide;
@@ -112,6 +113,13 @@ impl Fields<'_> {
             Some("false") => Ok(Some(false)),
             Some(_) => Err(Problem::field(name, "must be true or false")),
         }
+    }
+
+    /// A whole number that is not negative, if there is one.
+    fn count(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.0.given(name) else { return Ok(None) };
+        let wrong = |_| Problem::field(name, "must be a whole number that is not negative");
+        value.get().parse().map(Some).map_err(wrong)
     }
 
     /// A list of names, if there is one.
