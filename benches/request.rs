@@ -171,6 +171,7 @@ fn settings() -> http::Settings {
         body: body::Limits { size: 256 << 10, time: Duration::from_secs(15) },
         heartbeat: Duration::from_secs(30),
         retry_streams: false,
+        errors_in_streams: false,
         durable: true,
     }
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-pub use auth::{AuthConfig, KeyConfig, KeySource};
+pub use auth::{AuthConfig, AuthErrors, KeyConfig, KeySource};
 pub use error::{ConfigError, Origin, Position};
 pub use flags::{Cli, Command, Flags, TokenFlags};
 pub use http::{CorsConfig, HttpConfig, RatesConfig};

@@ -9,8 +9,8 @@ use clap::Parser;
 use governor::clock::DefaultClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rill::config::{
-    self, Cli, Command, Config, Durability, Flags, HeartbeatMode, LogFormat, RefuseStreams,
-    TokenFlags,
+    self, AuthErrors, Cli, Command, Config, Durability, Flags, HeartbeatMode, LogFormat,
+    RefuseStreams, TokenFlags,
 };
 use rill::event::Name;
 use rill::http::auth::keys::Keys;
@@ -257,6 +257,7 @@ fn http_settings(config: &Config) -> http::Settings {
         body: body::Limits { size: config.http.body_limit, time: config.http.body_timeout },
         heartbeat: config.heartbeat,
         retry_streams: config.refuse_streams == RefuseStreams::Retry,
+        errors_in_streams: config.auth.errors == AuthErrors::Stream,
         durable: config.log.durability != Durability::Memory,
     }
 }

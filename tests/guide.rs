@@ -138,3 +138,35 @@ fn with(mut body: Value, name: &str, value: &str) -> Value {
     body[name] = value.into();
     body
 }
+
+/// `auth.errors = "stream"`: what the guide's own server does.
+#[test]
+fn refusals_may_be_events() {
+    let setup = support::tokens::with_tokens().env("RILL_AUTH_ERRORS", "stream");
+    let server = setup.start();
+    let ann = support::tokens::jwt("ann");
+    for (request, data) in [
+        (get(STREAM), r#"{"error":"Unauthorized","code":401}"#),
+        (get(STREAM).bearer("nonsense"), r#"{"error":"Unauthorized","code":401}"#),
+        (get("/chat/stream?userId=bob").bearer(&ann), r#"{"error":"Forbidden","code":403}"#),
+        (
+            get(&format!("{STREAM}?channels=private-x")).bearer(&ann),
+            r#"{"error":"Forbidden","code":403}"#,
+        ),
+    ] {
+        let mut peer = server.connect();
+        peer.send(request.bytes());
+        let head = peer.head();
+        assert!(head.status == 200 && head.is_stream(), "{head:?}");
+        let body = String::from_utf8(peer.body(&head)).expect("text");
+        let (retry, rest) = body.split_once('\n').expect("two lines");
+        let retry: u32 = retry.strip_prefix("retry: ").and_then(|ms| ms.parse().ok()).expect("ms");
+        assert!((10_000..=60_000).contains(&retry), "{retry}");
+        assert_eq!(rest, format!("event: error\ndata: {data}\n\n"));
+    }
+    // What is no stream, and what is wrong with a request, is refused as ever.
+    server.send(&request("HEAD", STREAM)).assert_status(401);
+    server.send(&post("/api/notifications", "{}")).assert_problem(401);
+    server.send(&get(&format!("{STREAM}?channels=%00")).bearer(&ann)).assert_problem(400);
+    assert_eq!(server.connections(), 0);
+}

@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::ConfigError;
 use crate::http::auth::algorithm::Algorithm;
 use crate::http::auth::jwks::Address;
@@ -36,6 +38,8 @@ pub struct AuthConfig {
     pub leeway: Duration,
     /// The name of the session cookie.
     pub cookie: String,
+    /// How streams are refused for want of a right.
+    pub errors: AuthErrors,
     /// Take tokens from `?token=`.
     pub query_tokens: bool,
     /// Take `?userId=` of a request without credential as its user.
@@ -44,6 +48,15 @@ pub struct AuthConfig {
     pub ticket_ttl: Duration,
     /// How long before its end a stream is told that its token expires.
     pub expiry_notice: Duration,
+}
+
+/// How streams are refused to those who may not have them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum AuthErrors {
+    /// As a status, 401 or 403.
+    Status,
+    /// As the guide has it: 200, and an event `error` in the stream.
+    Stream,
 }
 
 /// One of `[[auth.keys]]`. The algorithm says whether it is a secret or a public key.
@@ -113,6 +126,7 @@ impl AuthConfig {
             audience: Vec::new(),
             leeway: Duration::ZERO,
             cookie: String::new(),
+            errors: AuthErrors::Status,
             query_tokens: false,
             trust_user_id: false,
             ticket_ttl: Duration::ZERO,

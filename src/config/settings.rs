@@ -297,6 +297,12 @@ pub(super) static SETTINGS: &[Setting] = &[
         field: |c| Field::CookieName(&mut c.auth.cookie),
     },
     Setting {
+        key: "auth.errors",
+        default: "status",
+        doc: "Refuse a stream (401, 403) with a `status`, or as the guide does with 200 and an `error` event: `stream`",
+        field: |c| Field::Choice(&mut c.auth.errors),
+    },
+    Setting {
         key: "auth.query_tokens",
         default: "true",
         doc: "Take tokens from ?token=, which ends up in the logs of proxies",

@@ -125,6 +125,7 @@ fn defaults_are_those_of_the_contract() {
             audience: Vec::new(),
             leeway: Duration::ZERO,
             cookie: "rill_session".into(),
+            errors: AuthErrors::Status,
             query_tokens: true,
             trust_user_id: false,
             ticket_ttl: seconds(60),

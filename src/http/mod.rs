@@ -78,6 +78,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Whether a passing refusal of a stream lets an EventSource come back by itself.
     pub retry_streams: bool,
+    /// Whether a stream that its client may not have is one with an error in it, as the guide has it.
+    pub errors_in_streams: bool,
     /// Whether a published event is kept over a restart: 200, else 202.
     pub durable: bool,
 }
@@ -176,7 +178,7 @@ impl Serve for Visitor<'_> {
         let allowance = self.server.doors.cors.allowance(request.headers());
         let mut answer = match self.respond(request, &allowance).await {
             Ok(Reply::Answer(answer)) => self.counted(answer),
-            Ok(Reply::ComeBack) => stream::come_back(),
+            Ok(Reply::Refusal(answer)) => answer,
             Ok(Reply::Options(endpoint)) => return self.counted(options(endpoint, &allowance)),
             Ok(Reply::Stream(departure)) => handoff.seat(*departure).await,
             Ok(Reply::Head(head)) => handoff.say(head).await,
@@ -201,8 +203,8 @@ impl Serve for Visitor<'_> {
 /// What a request leads to.
 enum Reply {
     Answer(Answer),
-    /// A refusal that was counted, in the form that lets an EventSource come back by itself.
-    ComeBack,
+    /// A refusal of a stream in the form of one, already counted as what it is.
+    Refusal(Answer),
     /// What there is, and what a page may send there.
     Options(Endpoint),
     Stream(Box<Departure>),
@@ -245,13 +247,10 @@ impl Visitor<'_> {
         Ok(Reply::Answer(match endpoint {
             Endpoint::Stream(stream) => {
                 let streamed = self.stream(stream, verb, &request, &query, allowance).await;
-                match streamed {
-                    Err(problem) if problem.passes() && self.server.settings.retry_streams => {
-                        self.count(problem.status);
-                        return Ok(Reply::ComeBack);
-                    }
-                    streamed => return streamed,
-                }
+                return match streamed {
+                    Err(problem) if verb == Verb::Act => self.refuse_stream(problem),
+                    streamed => streamed,
+                };
             }
             Endpoint::Publish(publish) => {
                 let caller = self.known_caller(&request, &query)?;
@@ -297,6 +296,20 @@ impl Visitor<'_> {
         }
         let departure = self.server.admit(wanted, request.version(), allowance).await?;
         Ok(Reply::Stream(Box::new(departure)))
+    }
+
+    /// A refusal of a stream, in the form that the operator wants it to have.
+    fn refuse_stream(&self, problem: Problem) -> Result<Reply, Problem> {
+        let Settings { retry_streams, errors_in_streams, .. } = self.server.settings;
+        let answer = match problem.status {
+            _ if problem.passes() && retry_streams => stream::come_back(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if errors_in_streams => {
+                stream::with_error(&problem)
+            }
+            _ => return Err(problem),
+        };
+        self.count(problem.status);
+        Ok(Reply::Refusal(answer))
     }
 
     /// Refuses what is new once the server ends.

@@ -125,8 +125,13 @@ impl Problem {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
     }
 
+    /// The status in words.
+    pub fn reason(&self) -> &'static str {
+        self.status.canonical_reason().unwrap_or("Error")
+    }
+
     fn body(&self) -> Bytes {
-        let reason = self.status.canonical_reason().unwrap_or("Error");
+        let reason = self.reason();
         // In the order of RFC 9457, with the two members of the guide after it.
         let body = crate::event::Payload::object()
             .text("type", Some("about:blank"))

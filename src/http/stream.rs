@@ -290,7 +290,23 @@ fn framing(version: Version) -> Framing {
 /// The answer to a refusal that passes, in the form that lets an EventSource come back by itself.
 pub(super) fn come_back() -> Answer {
     let retry = rand::random_range(RETRY_REFUSED);
-    let mut answer = Response::new(Full::new(Bytes::from(format!("retry: {retry}\n\n"))));
+    short(format!("retry: {retry}\n\n"))
+}
+
+/// The answer to a refusal as the guide has it: a stream that says why, and ends. An EventSource
+/// tries again, in a while.
+pub(super) fn with_error(problem: &Problem) -> Answer {
+    let payload = Payload::object()
+        .text("error", Some(problem.reason()))
+        .number("code", problem.status.as_u16().into())
+        .finish();
+    let retry = Some(rand::random_range(RETRY_REFUSED));
+    short(Block { retry, ..Block::new("error") }.with_payload(&payload, ""))
+}
+
+/// A stream that is over when it begins.
+fn short(body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     for (name, value) in HEAD {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }

@@ -60,6 +60,7 @@ issuer = ""
 audience = []
 leeway = "0s"
 cookie = "rill_session"
+errors = "status"
 query_tokens = true
 trust_user_id = false
 ticket_ttl = "1m"
