@@ -32,6 +32,8 @@ pub enum NameError {
 }
 
 impl Name {
+    /// Who manages a server that is for development.
+    pub const MANAGER: Name = Name(CompactString::const_new("manager"));
     /// The longest name, in bytes.
     pub const MAX_BYTES: usize = 128;
 
@@ -205,6 +207,24 @@ impl ObjectWriter {
     pub fn truth(mut self, name: &'static str, value: bool) -> Self {
         self.name(name);
         let _ = write!(self.json, "{value}");
+        self
+    }
+
+    /// An object of numbers by name.
+    #[must_use]
+    pub fn counts<'a>(
+        mut self,
+        name: &'static str,
+        counts: impl Iterator<Item = (&'a str, u64)>,
+    ) -> Self {
+        self.name(name);
+        self.json.push('{');
+        for (number, (name, count)) in counts.enumerate() {
+            self.json.push_str(if number == 0 { "" } else { "," });
+            push_quoted(&mut self.json, name);
+            let _ = write!(self.json, ":{count}");
+        }
+        self.json.push('}');
         self
     }
 

@@ -39,13 +39,16 @@ const SIMPLE: [&str; 3] = [
 ];
 
 /// Every path that takes a POST, and a body with which an admin has success there.
-const POSTS: [(&str, &str); 8] = [
+const POSTS: [(&str, &str); 11] = [
     (SEND, r#"{"message":"forged","broadcast":true}"#),
     ("/realtime/update", r#"{"entityType":"t","entityId":"1","action":"updated"}"#),
     ("/chat/send", r#"{"roomId":"r","message":"forged"}"#),
     ("/chat/typing", r#"{"roomId":"r"}"#),
     ("/system/maintenance", r#"{"message":"forged"}"#),
     ("/api/events", r#"{"event":"forged","data":1,"broadcast":true}"#),
+    ("/api/notifications", r#"{"message":"forged","broadcast":true}"#),
+    ("/api/updates", r#"{"entity":"e","action":"updated","payload":1,"broadcast":true}"#),
+    ("/api/sse", r#"{"event":"forged","data":1,"broadcast":true}"#),
     ("/tickets", "{}"),
     ("/auth/revoke", r#"{"sub":"bob"}"#),
 ];

@@ -106,6 +106,7 @@ fn for_another_host_there_is_nothing_at_any_path() {
     }
     let mut posts = vec![SEND, "/realtime/update", "/chat/send", "/chat/typing", "/api/events"];
     posts.extend(["/system/maintenance", "/tickets", "/auth/renew", "/auth/revoke"]);
+    posts.extend(["/api/notifications", "/api/updates", "/api/sse", "/api/sse/disconnect-all"]);
     for path in posts {
         let body = r#"{"message":"forged","broadcast":true}"#;
         server.send(&post(path, body).bearer(DEMO)).assert_problem(421);

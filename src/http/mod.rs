@@ -14,6 +14,7 @@ mod head;
 pub mod hosts;
 mod linger;
 pub mod listen;
+mod manage;
 pub mod problem;
 pub mod proxies;
 mod publish;
@@ -56,9 +57,12 @@ use proxies::Proxies;
 use proxies::protocol::read_proxy_header;
 use query::Query;
 use rates::Rates;
-use router::{Endpoint, Stream, Verb, route};
+use router::{Endpoint, Route, Stream, route};
 use stream::{Departure, Wanted};
 
+/// Where the manager is.
+const MANAGER: &str = "/api/sse";
+const MANAGER_PATHS: &str = "/api/sse/";
 /// How often the rates of those who have not come again are forgotten.
 const FORGET_RATES: Duration = Duration::from_secs(60);
 
@@ -179,7 +183,7 @@ impl Serve for Visitor<'_> {
         let mut answer = match self.respond(request, &allowance).await {
             Ok(Reply::Answer(answer)) => self.counted(answer),
             Ok(Reply::Refusal(answer)) => answer,
-            Ok(Reply::Options(endpoint)) => return self.counted(options(endpoint, &allowance)),
+            Ok(Reply::Options(allow)) => return self.counted(options(&allow, &allowance)),
             Ok(Reply::Stream(departure)) => handoff.seat(*departure).await,
             Ok(Reply::Head(head)) => handoff.say(head).await,
             Err(problem) => self.counted(problem.answer()),
@@ -206,7 +210,7 @@ enum Reply {
     /// A refusal of a stream in the form of one, already counted as what it is.
     Refusal(Answer),
     /// What there is, and what a page may send there.
-    Options(Endpoint),
+    Options(String),
     Stream(Box<Departure>),
     /// Of a stream, without one.
     Head(Bytes),
@@ -237,30 +241,35 @@ impl Visitor<'_> {
         if reads && body::has_body(request.headers()) {
             return Err(Problem::bad_request("This request must not have a body.").closing());
         }
-        let (endpoint, verb) = route(request.method(), request.uri().path())?;
+        let route = route(request.method(), request.uri().path())?;
         self.check_host(&request)?;
-        if verb == Verb::Options {
-            return Ok(Reply::Options(endpoint));
-        }
+        let (endpoint, head, path) = match route {
+            Route::Options(allow) => return Ok(Reply::Options(allow)),
+            Route::To { endpoint, head, path } => (endpoint, head, path),
+        };
         let query = Query::parse(request.uri().query())?;
         let Server { hub, .. } = self.server;
         Ok(Reply::Answer(match endpoint {
             Endpoint::Stream(stream) => {
-                let streamed = self.stream(stream, verb, &request, &query, allowance).await;
+                let streamed = self.stream(stream, head, &request, &query, allowance).await;
                 return match streamed {
-                    Err(problem) if verb == Verb::Act => self.refuse_stream(problem),
+                    Err(problem) if !head => self.refuse_stream(problem),
                     streamed => streamed,
                 };
             }
             Endpoint::Publish(publish) => {
-                let caller = self.known_caller(&request, &query)?;
-                let asked = self.server.asked(publish, request, &caller).await?;
+                let caller = self.manager_or_caller(&request, &path, &query)?;
+                let asked = self.server.asked(publish, &path, request, &caller).await?;
                 self.takes_more()?;
                 self.server.publish(asked).await?
             }
             Endpoint::Credentials(credentials) => {
                 let caller = self.known_caller(&request, &query)?;
                 self.server.trade(credentials, request, &caller).await?
+            }
+            Endpoint::Manage(manage) => {
+                let caller = self.manager_or_caller(&request, &path, &query)?;
+                self.server.manage(manage, &query, &caller)?
             }
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
             Endpoint::Health => word("alive"),
@@ -279,10 +288,29 @@ impl Visitor<'_> {
         caller.identity.ok_or_else(|| Problem::unauthorized(false))
     }
 
+    /// The same, but that under `--dev` whoever says nothing is the manager on his own paths, unless a
+    /// foreign page asks.
+    fn manager_or_caller(
+        &self,
+        request: &Request<Incoming>,
+        path: &str,
+        query: &Query,
+    ) -> Result<Arc<Identity>, Problem> {
+        let Doors { authority, cors, .. } = &self.server.doors;
+        let caller = self.let_in(request, query, None)?.identity;
+        let by_own_page =
+            || cors.cookie_may_be_used(true, request.headers(), hosts::authority(request)).is_ok();
+        let manager = || {
+            let is_his = path == MANAGER || path.starts_with(MANAGER_PATHS);
+            (is_his && by_own_page()).then(|| authority.manager()).flatten()
+        };
+        caller.or_else(|| manager().map(Arc::new)).ok_or_else(|| Problem::unauthorized(false))
+    }
+
     async fn stream(
         &self,
         stream: Stream,
-        verb: Verb,
+        head: bool,
         request: &Request<Incoming>,
         query: &Query,
         allowance: &Allowance,
@@ -291,7 +319,7 @@ impl Visitor<'_> {
         let trust_user_id = self.server.doors.authority.settings().trust_user_id;
         let wanted = Wanted::read(stream, caller, trust_user_id, request.headers(), query)?;
         self.takes_more()?;
-        if verb == Verb::Head {
+        if head {
             return Ok(Reply::Head(stream::head_only(request.version(), allowance)));
         }
         let departure = self.server.admit(wanted, request.version(), allowance).await?;
@@ -302,6 +330,7 @@ impl Visitor<'_> {
     fn refuse_stream(&self, problem: Problem) -> Result<Reply, Problem> {
         let Settings { retry_streams, errors_in_streams, .. } = self.server.settings;
         let answer = match problem.status {
+            StatusCode::NO_CONTENT => stream::nothing(),
             _ if problem.passes() && retry_streams => stream::come_back(),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if errors_in_streams => {
                 stream::with_error(&problem)
@@ -342,11 +371,14 @@ fn word(status: &'static str) -> Answer {
 }
 
 /// What there is at an endpoint, and what a page may send there.
-fn options(endpoint: Endpoint, allowance: &Allowance) -> Answer {
+fn options(allow: &str, allowance: &Allowance) -> Answer {
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
-    allowance.add_to_preflight(headers, endpoint.allow());
+    // The names of methods are ASCII.
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        allowance.add_to_preflight(headers, allow.clone());
+        headers.insert(header::ALLOW, allow);
+    }
     answer
 }

@@ -91,10 +91,9 @@ impl Problem {
     }
 
     /// 405.
-    pub fn method_not_allowed(allow: &'static str) -> Problem {
+    pub fn method_not_allowed(allow: String) -> Problem {
         let detail = format!("This path takes {allow}.");
-        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-            .with(header::ALLOW, HeaderValue::from_static(allow))
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_text(header::ALLOW, allow)
     }
 
     /// The same refusal, after which the connection is closed.
@@ -218,6 +217,8 @@ impl From<Refused> for Problem {
                 (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_STREAM))
             }
             Refused::Withdrawn => return Problem::unauthorized(true),
+            // An EventSource takes it for its end (HTML section 9.2.3).
+            Refused::Away => (StatusCode::NO_CONTENT, None),
             Refused::Tickets => (StatusCode::TOO_MANY_REQUESTS, Some(RETRY_STREAM)),
             Refused::Log(AppendError::Full) => (StatusCode::INSUFFICIENT_STORAGE, None),
             Refused::Log(AppendError::Conflict) => (StatusCode::CONFLICT, None),

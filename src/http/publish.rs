@@ -28,6 +28,7 @@ impl Server {
     pub(super) async fn asked(
         &self,
         endpoint: Publish,
+        path: &str,
         request: Request<Incoming>,
         caller: &Identity,
     ) -> Result<Asked, Problem> {
@@ -51,7 +52,7 @@ impl Server {
         let once = match draft.ephemeral {
             // Not kept, so a repeat cannot be known.
             true => None,
-            false => once(&keys, &caller.user, endpoint.path(), &body.bytes)?,
+            false => once(&keys, &caller.user, path, &body.bytes)?,
         };
         Ok(Asked { draft, once })
     }

@@ -61,6 +61,16 @@ impl Query {
         }
     }
 
+    /// A parameter that is `true` or `false`.
+    pub fn truth(&self, name: &str) -> Result<Option<bool>, Problem> {
+        match self.one(name)? {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Problem::bad_request(format!("{name}: must be true or false"))),
+        }
+    }
+
     /// A parameter that is a name.
     pub fn name(&self, name: &str) -> Result<Option<Name>, Problem> {
         let value = self.one(name)?;

@@ -4,9 +4,11 @@ use hyper::{Method, StatusCode};
 
 use super::problem::Problem;
 use super::query::unescape;
+use crate::event::{Name, NameError};
+use crate::reactor::ConnectionId;
 
 /// The endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A stream of events.
     Stream(Stream),
@@ -14,6 +16,8 @@ pub enum Endpoint {
     Publish(Publish),
     /// What becomes of credentials.
     Credentials(Credentials),
+    /// What the manager does.
+    Manage(Manage),
     /// `GET /system/status`.
     SystemStatus,
     /// `GET /healthz`.
@@ -37,16 +41,19 @@ pub enum Stream {
     SystemStatus,
     /// The guide's: to a user, to all, and on channels.
     Guide,
+    /// The manager's: to all, and to a user if there is one.
+    Manager,
 }
 
 impl Stream {
     /// All of them.
-    pub const ALL: [Stream; 5] = [
+    pub const ALL: [Stream; 6] = [
         Stream::Notifications,
         Stream::Realtime,
         Stream::Chat,
         Stream::SystemStatus,
         Stream::Guide,
+        Stream::Manager,
     ];
 
     /// Its path, however the request had escaped it.
@@ -57,7 +64,13 @@ impl Stream {
             Stream::Chat => "/chat/stream",
             Stream::SystemStatus => "/system/status/stream",
             Stream::Guide => "/api/notifications/stream",
+            Stream::Manager => "/api/sse",
         }
+    }
+
+    /// Whether it is for somebody who has said who he is.
+    pub fn needs_credential(self) -> bool {
+        !matches!(self, Stream::SystemStatus | Stream::Manager)
     }
 }
 
@@ -74,39 +87,12 @@ pub enum Publish {
     ChatTyping,
     /// What operators announce.
     Maintenance,
-    /// The guide's, to a user, several, all, or on channels.
+    /// The guide's, to whomever.
     GuideNotification,
-    /// The guide's news of an entity, likewise.
+    /// The guide's news of an entity, to whomever.
     GuideUpdate,
-    /// Any event, likewise.
+    /// Any event, to whomever.
     Event,
-}
-
-impl Publish {
-    const ALL: [Publish; 8] = [
-        Publish::Notification,
-        Publish::RealtimeUpdate,
-        Publish::ChatMessage,
-        Publish::ChatTyping,
-        Publish::Maintenance,
-        Publish::GuideNotification,
-        Publish::GuideUpdate,
-        Publish::Event,
-    ];
-
-    /// Its path, however the request had escaped it.
-    pub fn path(self) -> &'static str {
-        match self {
-            Publish::Notification => "/notifications/send",
-            Publish::RealtimeUpdate => "/realtime/update",
-            Publish::ChatMessage => "/chat/send",
-            Publish::ChatTyping => "/chat/typing",
-            Publish::Maintenance => "/system/maintenance",
-            Publish::GuideNotification => "/api/notifications",
-            Publish::GuideUpdate => "/api/updates",
-            Publish::Event => "/api/events",
-        }
-    }
 }
 
 /// What can be done with credentials.
@@ -120,70 +106,99 @@ pub enum Credentials {
     Revoke,
 }
 
-impl Credentials {
-    const ALL: [Credentials; 3] = [Credentials::Ticket, Credentials::Renew, Credentials::Revoke];
+/// What the manager does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manage {
+    /// Counts streams.
+    Stats,
+    /// Ends all of them.
+    DisconnectAll,
+    /// Ends those of a user.
+    DisconnectUser(Name),
+    /// Ends one; `None` for what is none.
+    DisconnectOne(Option<ConnectionId>),
+}
 
-    fn path(self) -> &'static str {
-        match self {
-            Credentials::Ticket => "/tickets",
-            Credentials::Renew => "/auth/renew",
-            Credentials::Revoke => "/auth/revoke",
-        }
+/// What there is at a path, by method.
+#[derive(Default)]
+struct Resource {
+    get: Option<Endpoint>,
+    post: Option<Endpoint>,
+    delete: Option<Endpoint>,
+}
+
+impl Resource {
+    fn get(endpoint: Endpoint) -> Resource {
+        Resource { get: Some(endpoint), ..Resource::default() }
     }
-}
 
-/// What a request wants of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// GET of a resource, POST to a way to publish.
-    Act,
-    /// The head of what GET would answer.
-    Head,
-    /// What there is (OPTIONS), also a browser's preflight.
-    Options,
-}
+    fn post(endpoint: Endpoint) -> Resource {
+        Resource { post: Some(endpoint), ..Resource::default() }
+    }
 
-impl Endpoint {
-    /// The endpoint of a path that is already plain.
-    fn at(path: &str) -> Option<Endpoint> {
-        match path {
-            "/system/status" => return Some(Endpoint::SystemStatus),
-            "/healthz" => return Some(Endpoint::Health),
-            "/readyz" => return Some(Endpoint::Ready),
-            "/metrics" => return Some(Endpoint::Metrics),
-            _ => {}
-        }
-        let stream = Stream::ALL.into_iter().find(|stream| stream.path() == path);
-        let publish = Publish::ALL.into_iter().find(|publish| publish.path() == path);
-        let credentials = Credentials::ALL.into_iter().find(|known| known.path() == path);
-        let posts = publish.map(Endpoint::Publish).or(credentials.map(Endpoint::Credentials));
-        stream.map(Endpoint::Stream).or(posts)
+    fn stream(stream: Stream) -> Resource {
+        Resource::get(Endpoint::Stream(stream))
+    }
+
+    fn publish(publish: Publish) -> Resource {
+        Resource::post(Endpoint::Publish(publish))
+    }
+
+    fn delete(manage: Manage) -> Resource {
+        Resource { delete: Some(Endpoint::Manage(manage)), ..Resource::default() }
+    }
+
+    /// What is at a path that is already plain.
+    fn at(path: &str) -> Result<Option<Resource>, NameError> {
+        let steps: Vec<&str> = path.split('/').skip(1).collect();
+        Ok(Some(match steps[..] {
+            ["notifications", "stream"] => Resource::stream(Stream::Notifications),
+            ["notifications", "send"] => Resource::publish(Publish::Notification),
+            ["realtime", "stream"] => Resource::stream(Stream::Realtime),
+            ["realtime", "update"] => Resource::publish(Publish::RealtimeUpdate),
+            ["chat", "stream"] => Resource::stream(Stream::Chat),
+            ["chat", "send"] => Resource::publish(Publish::ChatMessage),
+            ["chat", "typing"] => Resource::publish(Publish::ChatTyping),
+            ["system", "status"] => Resource::get(Endpoint::SystemStatus),
+            ["system", "status", "stream"] => Resource::stream(Stream::SystemStatus),
+            ["system", "maintenance"] => Resource::publish(Publish::Maintenance),
+            ["api", "notifications", "stream"] => Resource::stream(Stream::Guide),
+            ["api", "notifications"] => Resource::publish(Publish::GuideNotification),
+            ["api", "updates"] => Resource::publish(Publish::GuideUpdate),
+            ["api", "events"] => Resource::publish(Publish::Event),
+            ["api", "sse"] => {
+                let post = Resource::publish(Publish::Event).post;
+                Resource { post, ..Resource::stream(Stream::Manager) }
+            }
+            ["api", "sse", "stats"] => Resource::get(Endpoint::Manage(Manage::Stats)),
+            ["api", "sse", "disconnect-all"] => {
+                Resource::post(Endpoint::Manage(Manage::DisconnectAll))
+            }
+            ["api", "sse", "connections", id] => {
+                Resource::delete(Manage::DisconnectOne(ConnectionId::parse(id)))
+            }
+            ["api", "sse", "users", user] => {
+                Resource::delete(Manage::DisconnectUser(Name::new(user)?))
+            }
+            ["tickets"] => Resource::post(Endpoint::Credentials(Credentials::Ticket)),
+            ["auth", "renew"] => Resource::post(Endpoint::Credentials(Credentials::Renew)),
+            ["auth", "revoke"] => Resource::post(Endpoint::Credentials(Credentials::Revoke)),
+            ["healthz"] => Resource::get(Endpoint::Health),
+            ["readyz"] => Resource::get(Endpoint::Ready),
+            ["metrics"] => Resource::get(Endpoint::Metrics),
+            _ => return Ok(None),
+        }))
     }
 
     /// The methods, as `Allow` lists them.
-    pub fn allow(self) -> &'static str {
-        match self {
-            Endpoint::Publish(_) | Endpoint::Credentials(_) => "POST, OPTIONS",
-            Endpoint::Stream(_)
-            | Endpoint::SystemStatus
-            | Endpoint::Health
-            | Endpoint::Ready
-            | Endpoint::Metrics => "GET, HEAD, OPTIONS",
-        }
+    fn allow(&self) -> String {
+        let methods = [("GET, HEAD", &self.get), ("POST", &self.post), ("DELETE", &self.delete)];
+        let taken = methods.iter().filter(|(_, endpoint)| endpoint.is_some());
+        let names: Vec<&str> = taken.map(|(name, _)| *name).chain(["OPTIONS"]).collect();
+        names.join(", ")
     }
 
-    fn verb(self, method: &Method) -> Result<Verb, Problem> {
-        match (self, method) {
-            (_, &Method::OPTIONS) => Ok(Verb::Options),
-            (Endpoint::Publish(_) | Endpoint::Credentials(_), &Method::POST) => Ok(Verb::Act),
-            (Endpoint::Publish(_) | Endpoint::Credentials(_), _) => Err(self.refuse(method)),
-            (_, &Method::GET) => Ok(Verb::Act),
-            (_, &Method::HEAD) => Ok(Verb::Head),
-            (_, _) => Err(self.refuse(method)),
-        }
-    }
-
-    fn refuse(self, method: &Method) -> Problem {
+    fn refuse(&self, method: &Method) -> Problem {
         const DEFINED: [Method; 9] = [
             Method::GET,
             Method::HEAD,
@@ -202,12 +217,38 @@ impl Endpoint {
     }
 }
 
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To an endpoint.
+    To {
+        /// Which one.
+        endpoint: Endpoint,
+        /// Only the head is wanted of what GET would answer.
+        head: bool,
+        /// Its path, however the request had escaped it.
+        path: String,
+    },
+    /// To what there is (OPTIONS), also a browser's preflight: the methods, as `Allow` lists them.
+    Options(String),
+}
+
 /// Finds the endpoint of a request, by its path and then its method.
-pub fn route(method: &Method, path: &str) -> Result<(Endpoint, Verb), Problem> {
+pub fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     let path = plain(path).ok_or_else(|| Problem::bad_request("The path is malformed."))?;
-    let unknown = || Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path.");
-    let endpoint = Endpoint::at(&path).ok_or_else(unknown)?;
-    Ok((endpoint, endpoint.verb(method)?))
+    let resource = Resource::at(&path).map_err(|error| Problem::name("The path", error))?;
+    let resource = resource
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "There is nothing at this path."))?;
+    let head = *method == Method::HEAD;
+    let endpoint = match *method {
+        Method::OPTIONS => return Ok(Route::Options(resource.allow())),
+        Method::GET | Method::HEAD => resource.get.clone(),
+        Method::POST => resource.post.clone(),
+        Method::DELETE => resource.delete.clone(),
+        _ => None,
+    };
+    let endpoint = endpoint.ok_or_else(|| resource.refuse(method))?;
+    Ok(Route::To { endpoint, head, path })
 }
 
 /// A path after one percent-decoding; `None` for what different readers would decode or resolve

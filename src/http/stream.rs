@@ -74,7 +74,7 @@ impl Wanted {
     ) -> Result<Wanted, Problem> {
         let Caller { identity: caller, ticket, address } = caller;
         let named = query.all("userId").next().is_some();
-        if caller.is_none() && !named && stream != Stream::SystemStatus {
+        if caller.is_none() && !named && stream.needs_credential() {
             return Err(Problem::unauthorized(false));
         }
         if !accepts_events(headers) {
@@ -119,6 +119,7 @@ fn asked_topics(stream: Stream, query: &Query) -> Result<Vec<Topic>, Problem> {
         Stream::Realtime => api::realtime::topics(query),
         Stream::SystemStatus => Ok(api::system::topics()),
         Stream::Guide => api::guide::channels(query),
+        Stream::Manager => Ok(api::manager::topics()),
         Stream::Notifications | Stream::Chat => Ok(Vec::new()),
     }
 }
@@ -134,6 +135,7 @@ fn own_topics(
         Stream::Notifications => api::notifications::topics(&owner.user),
         Stream::Guide => api::guide::topics(&owner.user),
         Stream::Chat => api::chat::topics(room, reader),
+        Stream::Manager => api::manager::topics_of(&owner.user),
         Stream::Realtime | Stream::SystemStatus => Vec::new(),
     }
 }
@@ -212,7 +214,7 @@ impl Server {
         match stream {
             Stream::SystemStatus => opening.extend(own(&self.hub.status_event(), framing)),
             Stream::Guide => opening.extend(own(&api::guide::welcome(), framing)),
-            Stream::Notifications | Stream::Realtime | Stream::Chat => {}
+            Stream::Notifications | Stream::Realtime | Stream::Chat | Stream::Manager => {}
         }
         Ok(Departure { admitted, framing, opening: opening.into() })
     }
@@ -302,6 +304,14 @@ pub(super) fn with_error(problem: &Problem) -> Answer {
         .finish();
     let retry = Some(rand::random_range(RETRY_REFUSED));
     short(Block { retry, ..Block::new("error") }.with_payload(&payload, ""))
+}
+
+/// The answer to a client that shall not come back: an EventSource takes it for its end (HTML section
+/// 9.2.3).
+pub(super) fn nothing() -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
 }
 
 /// A stream that is over when it begins.

@@ -198,6 +198,36 @@ impl Admission {
         seated
     }
 
+    /// Where the streams are that are seated, and whom each counts for; those of one holder if one is
+    /// asked for.
+    pub fn seated(&self, of: Option<&Holder>) -> Vec<(Seated, Holder)> {
+        let streams = self.streams.lock();
+        let wanted = of.map(|holder| streams.holders.find(holder));
+        let entries = streams.entries.iter().map(|(_, entry)| entry);
+        let entries = entries.filter(|entry| wanted.is_none_or(|id| id == Some(entry.holder)));
+        let seated = |entry: &Entry| match entry.whereabouts {
+            Whereabouts::Seated { shard, key } => {
+                Some(((shard.into(), key), streams.holders.get(entry.holder)?.clone()))
+            }
+            Whereabouts::Coming { .. } | Whereabouts::Withdrawn { .. } => None,
+        };
+        entries.filter_map(seated).collect()
+    }
+
+    /// Where a stream is, if it is seated.
+    pub fn find(&self, id: ConnectionId) -> Option<Seated> {
+        let streams = self.streams.lock();
+        let entry = streams.entries.get(id.0 as u32 as usize)?;
+        match entry.whereabouts {
+            Whereabouts::Seated { shard, key } if entry.number == (id.0 >> 32) as u32 => {
+                Some((shard.into(), key))
+            }
+            Whereabouts::Seated { .. }
+            | Whereabouts::Coming { .. }
+            | Whereabouts::Withdrawn { .. } => None,
+        }
+    }
+
     fn standing(&self, identity: &Identity) -> Standing {
         let Some(credential) = &identity.credential else { return Standing::default() };
         Standing {

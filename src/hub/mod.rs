@@ -6,6 +6,7 @@
 pub mod admission;
 mod clients;
 mod credentials;
+mod manage;
 mod presence;
 mod resume;
 mod revocations;
@@ -35,6 +36,8 @@ use crate::topic::{Subscription, Topic, Topics};
 
 use admission::{Admission, Full, Holder, Limits, Permit};
 use clients::{ClaimedPlace, Clients, Taken};
+use manage::Away;
+pub use manage::Stats;
 use presence::{Attendance, Presence};
 pub use resume::{Reason, Resume};
 pub use revocations::Revocation;
@@ -65,6 +68,7 @@ pub struct Hub {
     revocations: Revocations,
     tickets: Arc<Tickets>,
     clients: Arc<Clients>,
+    away: Away,
     presence: Arc<Presence>,
     /// Held from a change of presence until it is told, so that a room hears of them in order.
     announcing: Mutex<()>,
@@ -158,6 +162,9 @@ pub enum Refused {
     /// What its sender's credential rests on counts no more.
     #[error("the credential was withdrawn or used")]
     Withdrawn,
+    /// Its client was sent away a moment ago, and shall stay away.
+    #[error("the client was sent away")]
+    Away,
     /// The user has as many tickets waiting as he may.
     #[error("there are too many tickets of this user that wait for their stream")]
     Tickets,
@@ -186,6 +193,7 @@ impl Hub {
             topics,
             reactor,
             clients: Arc::default(),
+            away: Away::default(),
             presence: Arc::default(),
             announcing: Mutex::new(()),
             meter: Meter::start(),
@@ -234,6 +242,9 @@ impl Hub {
             return Err(Refused::Draining);
         }
         let Request { holder, client, topics, identity, ticket, requested, enters } = request;
+        if self.away.holds(&holder, Instant::now()) {
+            return Err(Refused::Away);
+        }
         let used = |ticket| self.tickets.open(&ticket, client.as_ref(), Instant::now());
         let mut ticket = ticket.map(|ticket| used(ticket).ok_or(Refused::Withdrawn)).transpose()?;
         let (place, id, shard) = self.place(&holder, client, identity.as_deref())?;

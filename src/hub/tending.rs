@@ -22,6 +22,7 @@ impl Hub {
     async fn forget(&self) {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
+            self.away.forget(Instant::now());
             self.forget_tickets().await;
         }
     }

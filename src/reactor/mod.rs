@@ -145,6 +145,11 @@ pub enum CloseReason {
     SlowConsumer,
     /// It took no bytes for too long.
     IdleTimeout,
+    /// An admin has sent it away, alone or with all others.
+    ServerDisconnect {
+        /// With all others.
+        all: bool,
+    },
     /// Its credential has ended.
     TokenExpired,
     /// Its credential was withdrawn, or no longer has the right to what it listens to.
@@ -165,6 +170,12 @@ impl CloseReason {
             CloseReason::Replaced => "Another stream of the same client took the place of this one",
             CloseReason::SlowConsumer => "The connection was too far behind",
             CloseReason::IdleTimeout => "The connection took no data for too long",
+            CloseReason::ServerDisconnect { all: true } => {
+                "All clients have been disconnected by the server"
+            }
+            CloseReason::ServerDisconnect { all: false } => {
+                "This client has been disconnected by the server"
+            }
             CloseReason::TokenExpired => "The credential of this stream has expired",
             CloseReason::Revoked => {
                 "The credential of this stream, or its right to it, was withdrawn"
@@ -207,6 +218,7 @@ impl CloseReason {
             CloseReason::Replaced => "replaced",
             CloseReason::SlowConsumer => "slow_consumer",
             CloseReason::IdleTimeout => "idle_timeout",
+            CloseReason::ServerDisconnect { .. } => "server_disconnect",
             CloseReason::TokenExpired => "token_expired",
             CloseReason::Revoked => "revoked",
             CloseReason::Shutdown { .. } => "shutdown",

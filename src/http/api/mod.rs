@@ -5,6 +5,7 @@ mod audience;
 pub mod chat;
 pub mod credentials;
 pub mod guide;
+pub mod manager;
 pub mod notifications;
 pub mod realtime;
 pub mod system;
