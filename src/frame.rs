@@ -140,9 +140,11 @@ impl Frame {
         let cursor = Cursor { position, epoch }.to_string();
         let block = Block { id: Some(&cursor), ..Block::new(event.name.as_str()) };
         let chunk = Chunk::around(&block.with_payload(&event.payload, &cursor));
+        let room: Option<Box<str>> = event.room().map(Box::from);
         // The event's own weight counts the text once; the rest of the chunk is a few lines.
-        let weight = (event.weight() + size_of::<Frame>() + LINES) as u32;
-        Frame { position, topics, room: event.room().map(Box::from), chunk, weight }
+        let around = size_of::<Frame>() + LINES + room.as_deref().map_or(0, str::len);
+        let weight = (event.weight() + around) as u32;
+        Frame { position, topics, room, chunk, weight }
     }
 
     /// Where it stands in the log.

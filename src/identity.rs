@@ -34,6 +34,11 @@ pub struct Credential {
     pub expires: Option<Stamp>,
 }
 
+impl Credential {
+    /// The longest id, in bytes; revocations keep it.
+    pub const MAX_ID_BYTES: usize = 256;
+}
+
 /// Milliseconds since 1970 by the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(pub u64);

@@ -116,6 +116,18 @@ fn a_used_ticket_needs_a_cursor_of_its_stream() {
     }
 }
 
+/// Of an IPv6 address a client chooses the lower half itself, and may choose it anew.
+#[test]
+fn a_stream_comes_back_from_its_own_ipv6_network() {
+    let server = with_tokens().env("RILL_HTTP_TRUSTED_PROXIES", "127.0.0.1").start();
+    let ticket = ticket(&server);
+    let from = |address: &str| by(&ticket).field("X-Forwarded-For", address);
+    let stream = server.open(&from("2001:db8::1"));
+    let cursor = stream.connected.id();
+    assert_dead(&server, &from("2001:db8:0:1::1").cursor(cursor));
+    server.open(&from("2001:db8::ffff:1").cursor(cursor));
+}
+
 /// How far the log is, everybody can read in the public stream of the server's status; where the stream's
 /// client is, nobody else is.
 #[test]

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::redact::Redacted;
 use super::router::Stream;
-use super::{Server, Visitor, hosts, stream};
+use super::{Server, Visitor, hosts, rates, stream};
 use crate::hub::tickets::{Attempt, TicketDigest};
 use crate::identity::{Identity, Stamp};
 
@@ -98,6 +98,7 @@ impl Visitor<'_> {
                 let returns = hub.return_of(last);
                 let digest = TicketDigest::of(ticket.expose());
                 let path = stream.path();
+                let address = address.map(rates::client);
                 let attempt = Attempt { digest, path, returns, address };
                 let identity = hub.ticket_holder(&attempt).ok_or(Why::Ticket)?;
                 Ok(Some((identity, Some(attempt))))

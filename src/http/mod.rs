@@ -60,9 +60,6 @@ use rates::Rates;
 use router::{Endpoint, Route, Stream, route};
 use stream::{Departure, Wanted};
 
-/// Where the manager is.
-const MANAGER: &str = "/api/sse";
-const MANAGER_PATHS: &str = "/api/sse/";
 /// How often the rates of those who have not come again are forgotten.
 const FORGET_RATES: Duration = Duration::from_secs(60);
 
@@ -258,17 +255,18 @@ impl Visitor<'_> {
                 };
             }
             Endpoint::Publish(publish) => {
-                let caller = self.manager_or_caller(&request, &path, &query)?;
+                let is_managers = path == Stream::Manager.path();
+                let caller = self.known_caller(&request, &query, is_managers)?;
                 let asked = self.server.asked(publish, &path, request, &caller).await?;
                 self.takes_more()?;
                 self.server.publish(asked).await?
             }
             Endpoint::Credentials(credentials) => {
-                let caller = self.known_caller(&request, &query)?;
+                let caller = self.known_caller(&request, &query, false)?;
                 self.server.trade(credentials, request, &caller).await?
             }
             Endpoint::Manage(manage) => {
-                let caller = self.manager_or_caller(&request, &path, &query)?;
+                let caller = self.known_caller(&request, &query, true)?;
                 self.server.manage(manage, &query, &caller)?
             }
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
@@ -278,32 +276,19 @@ impl Visitor<'_> {
         }))
     }
 
-    /// Who sends a request that must be somebody's.
+    /// Who sends a request that must be somebody's. Under `--dev` whoever says nothing is the manager
+    /// where that is his to ask, unless a foreign page asks.
     fn known_caller(
         &self,
         request: &Request<Incoming>,
         query: &Query,
-    ) -> Result<Arc<Identity>, Problem> {
-        let caller = self.let_in(request, query, None)?;
-        caller.identity.ok_or_else(|| Problem::unauthorized(false))
-    }
-
-    /// The same, but that under `--dev` whoever says nothing is the manager on his own paths, unless a
-    /// foreign page asks.
-    fn manager_or_caller(
-        &self,
-        request: &Request<Incoming>,
-        path: &str,
-        query: &Query,
+        is_managers: bool,
     ) -> Result<Arc<Identity>, Problem> {
         let Doors { authority, cors, .. } = &self.server.doors;
         let caller = self.let_in(request, query, None)?.identity;
         let by_own_page =
             || cors.cookie_may_be_used(true, request.headers(), hosts::authority(request)).is_ok();
-        let manager = || {
-            let is_his = path == MANAGER || path.starts_with(MANAGER_PATHS);
-            (is_his && by_own_page()).then(|| authority.manager()).flatten()
-        };
+        let manager = || (is_managers && by_own_page()).then(|| authority.manager()).flatten();
         caller.or_else(|| manager().map(Arc::new)).ok_or_else(|| Problem::unauthorized(false))
     }
 

@@ -153,7 +153,7 @@ impl<C: Clock + Clone> Rates<C> {
 }
 
 /// What of an address stands for one client.
-fn client(address: IpAddr) -> IpAddr {
+pub(super) fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
         v4 => v4,

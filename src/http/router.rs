@@ -295,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn every_stream_is_at_its_path() {
+        for stream in Stream::ALL {
+            let found = route(&Method::GET, stream.path()).expect("an endpoint");
+            let endpoint = Endpoint::Stream(stream);
+            assert_eq!(found, Route::To { endpoint, head: false, path: stream.path().into() });
+        }
+    }
+
+    #[test]
     fn methods() {
         assert_eq!(status("POST", "/chat/send"), 200);
         assert_eq!(status("GET", "/chat/send"), 405);

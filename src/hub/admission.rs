@@ -86,6 +86,16 @@ impl Entry {
     fn stands_on(&mut self, Standing { user, token, issued }: Standing) {
         (self.user, self.token, self.issued) = (user, token, issued);
     }
+
+    /// Whether the stream here is the one with this number, and no later one.
+    fn has(&self, id: ConnectionId) -> bool {
+        self.number == (id.0 >> 32) as u32
+    }
+}
+
+/// Where a stream with this number has its entry.
+fn place_of(id: ConnectionId) -> usize {
+    id.0 as u32 as usize
 }
 
 /// Where a stream is. There are 256 shards at most.
@@ -154,12 +164,10 @@ impl Admission {
         let standing = self.standing(identity);
         let mut streams = self.streams.lock();
         let Streams { entries, holders, .. } = &mut *streams;
-        let entry = entries.get_mut(id.0 as u32 as usize)?;
-        let the_same = entry.number == (id.0 >> 32) as u32
-            && entry.user.is_some()
-            && entry.user == standing.user;
+        let entry = entries.get_mut(place_of(id))?;
+        let is_his = entry.has(id) && entry.user.is_some() && entry.user == standing.user;
         match entry.whereabouts {
-            Whereabouts::Seated { shard, key } if the_same => {
+            Whereabouts::Seated { shard, key } if is_his => {
                 entry.stands_on(standing);
                 Some(((shard.into(), key), holders.get(entry.holder)?.clone()))
             }
@@ -217,11 +225,9 @@ impl Admission {
     /// Where a stream is, if it is seated.
     pub fn find(&self, id: ConnectionId) -> Option<Seated> {
         let streams = self.streams.lock();
-        let entry = streams.entries.get(id.0 as u32 as usize)?;
+        let entry = streams.entries.get(place_of(id))?;
         match entry.whereabouts {
-            Whereabouts::Seated { shard, key } if entry.number == (id.0 >> 32) as u32 => {
-                Some((shard.into(), key))
-            }
+            Whereabouts::Seated { shard, key } if entry.has(id) => Some((shard.into(), key)),
             Whereabouts::Seated { .. }
             | Whereabouts::Coming { .. }
             | Whereabouts::Withdrawn { .. } => None,

@@ -69,7 +69,7 @@ impl Hub {
 
     /// How long a ticket waits for its stream.
     pub fn ticket_ttl(&self) -> Duration {
-        self.tickets.time_to_live()
+        self.settings.ticket_ttl
     }
 
     /// Whose a ticket is, if it may be used so.

@@ -92,3 +92,23 @@ impl Hub {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_sent_away_may_come_again_after_a_minute() {
+        let (away, now) = (Away::default(), Instant::now());
+        let [ann, bob] = ["ann", "bob"].map(|user| Holder::User(Name::new(user).expect("a name")));
+        away.send(ann.clone(), now + STAY_AWAY);
+        away.send(Holder::Nobody, now + STAY_AWAY);
+        assert!(!away.holds(&bob, now) && !away.holds(&Holder::Nobody, now));
+        let last = now + Duration::from_millis(59_999);
+        away.forget(last);
+        assert!(away.holds(&ann, last));
+        assert!(!away.holds(&ann, now + Duration::from_secs(60)));
+        away.forget(now + Duration::from_secs(60));
+        assert!(away.0.lock().is_empty());
+    }
+}

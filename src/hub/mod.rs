@@ -309,9 +309,8 @@ impl Hub {
         let extent = self.log.ring().extent();
         let (planned, mut resume) = resume::plan(requested, epoch, extent, now.as_millis() as u64);
         let mut position = planned;
-        // Of what such a stream may not read nothing counts, and only its replay tells that.
-        let counts = filter.is_none();
-        if planned < extent.head && counts {
+        // Of what a stream may not read nothing counts, and only its replay tells what that is.
+        if planned < extent.head && filter.is_none() {
             let limit = self.settings.replay_limit;
             match self.log.newest(planned, topics.topics(), limit).await {
                 Ok(newest) => position = newest,

@@ -4,11 +4,8 @@ use super::Fields;
 use crate::http::problem::Problem;
 use crate::http::router::Stream;
 use crate::hub::Revocation;
-use crate::identity::Identity;
+use crate::identity::{Credential, Identity};
 use crate::reactor::ConnectionId;
-
-/// The longest id of a token, in bytes.
-const MOST_TOKEN_ID: usize = 256;
 
 /// `POST /tickets`: the path that the ticket is for, if only one.
 pub fn ticket(fields: &Fields<'_>) -> Result<Option<&'static str>, Problem> {
@@ -30,7 +27,7 @@ pub fn revocation(fields: &Fields<'_>, caller: &Identity) -> Result<Revocation, 
         (false, true) => Revocation::Token(fields.text("jti")?.into()),
         _ => return Err(Problem::field("sub, jti", "one of them must be given, and only one")),
     };
-    if matches!(&revocation, Revocation::Token(id) if id.len() > MOST_TOKEN_ID) {
+    if matches!(&revocation, Revocation::Token(id) if id.len() > Credential::MAX_ID_BYTES) {
         return Err(Problem::field("jti", "must be at most 256 bytes long"));
     }
     match caller.roles.is_admin() {

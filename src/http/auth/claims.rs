@@ -14,8 +14,6 @@ use crate::json::Object;
 const LAST_DAY: f64 = 253_402_214_400.0;
 /// The longest name that is shown to others, in bytes.
 const MAX_USERNAME: usize = 256;
-/// The longest id of a token, in bytes; revocations keep it.
-const MAX_TOKEN_ID: usize = 256;
 
 /// The claims of a token whose signature is good.
 pub(super) struct Claims<'a>(Object<'a>);
@@ -64,7 +62,9 @@ impl<'a> Claims<'a> {
 
     fn token_id(&self) -> Result<Option<Box<str>>, Refused> {
         match self.get::<Box<str>>("jti")? {
-            Some(id) if id.is_empty() || id.len() > MAX_TOKEN_ID => Err(Refused::Claim("jti")),
+            Some(id) if id.is_empty() || id.len() > Credential::MAX_ID_BYTES => {
+                Err(Refused::Claim("jti"))
+            }
             id => Ok(id),
         }
     }

@@ -61,7 +61,7 @@ pub struct Attempt {
     pub path: &'static str,
     /// How far its stream had come, if the request says so in full.
     pub returns: Option<Position>,
-    /// Where the request comes from, if that is known.
+    /// Where the request comes from, if that is known: as much of an address as a client cannot choose.
     pub address: Option<IpAddr>,
 }
 
@@ -152,11 +152,6 @@ impl Tickets {
         // Those that were never used are over earlier.
         table.over.make_contiguous().sort_unstable_by_key(|(until, _)| *until);
         Tickets { time_to_live, table: Mutex::new(table) }
-    }
-
-    /// How long a ticket waits for its stream.
-    pub fn time_to_live(&self) -> Duration {
-        self.time_to_live
     }
 
     /// Makes a ticket; `None` when too many of its user's wait already.
@@ -280,16 +275,8 @@ impl Ticket {
     /// Whether it may be its own stream that comes back.
     fn returns(&self, presented: &Attempt) -> bool {
         let (Some(from), Some(first)) = (presented.returns, &self.stream) else { return false };
-        let there = first.address.zip(presented.address).is_none_or(|(was, is)| same(was, is));
+        let there = first.address.zip(presented.address).is_none_or(|(was, is)| was == is);
         there && first.start.is_none_or(|start| start <= from)
-    }
-}
-
-/// Whether these may be the same client's: of an IPv6 address it chooses the lower half itself.
-fn same(was: IpAddr, is: IpAddr) -> bool {
-    match (was, is) {
-        (IpAddr::V6(was), IpAddr::V6(is)) => was.segments()[..4] == is.segments()[..4],
-        (was, is) => was == is,
     }
 }
 
