@@ -12,7 +12,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion};
 use rill::event::Name;
 use rill::hub::admission::{Admission, Holder, Limits};
-use rill::hub::{Enters, Hub, Request, Settings};
+use rill::hub::{Enters, Hub, Request, Settings, Venue};
 use rill::identity::{Credential, Identity, Stamp};
 use rill::log::{self, Durability, EventLog, Retention, Store};
 use rill::reactor;
@@ -107,6 +107,7 @@ fn plain(number: u64) -> Request {
         holder: Holder::User(user),
         client: None,
         topics,
+        reader: None,
         identity: Some(Arc::new(identity)),
         ticket: None,
         requested: None,
@@ -122,7 +123,7 @@ fn of_a_client(number: u64) -> Request {
 fn into_a_room(number: u64) -> Request {
     let (room, user) = (name("general"), user(number));
     let topics = vec![Topic::room(&room)];
-    let enters = Some(Enters { room, user, username: "Somebody".to_owned() });
+    let enters = Some(Enters { venue: Venue::Room(room), user, username: "Somebody".to_owned() });
     Request { topics, enters, ..plain(number) }
 }
 

@@ -165,6 +165,7 @@ impl Past {
                     holder: Holder::Nobody,
                     client: None,
                     topics: vec![topic.clone()],
+                    reader: None,
                     identity: None,
                     ticket: None,
                     requested: Some(Requested::After { position: *position, epoch: Some(*epoch) }),

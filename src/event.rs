@@ -1,5 +1,6 @@
 //! What is published: untrusted bytes become values that cannot break the wire.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Write};
 use std::time::SystemTime;
 
@@ -8,13 +9,13 @@ use thiserror::Error;
 use unicode_general_category::{GeneralCategory, get_general_category};
 
 use crate::json::Json;
-use crate::topic::{Kind, Topic};
+use crate::topic::Topic;
 
 /// The name of a user, room, channel, conversation, entity, client or event: 1 to 128 bytes of UTF-8
 /// without control or format characters, so it fits on a line and looks like what it is. Short ones
 /// are kept inline: ten thousand users are then no ten thousand small allocations between the
 /// buffers of their requests.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(CompactString);
 
 /// Why a text is not a [`Name`].
@@ -65,6 +66,13 @@ pub(crate) fn unprintable(character: char) -> bool {
         )
 }
 
+/// A name is looked up by its text.
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -100,10 +108,7 @@ impl Event {
 
     /// The chat room that it is of.
     pub fn room(&self) -> Option<&str> {
-        self.topics.iter().find_map(|topic| match topic.kind() {
-            Kind::Room(room) => Some(room),
-            Kind::OfUser(_) | Kind::Channel(_) | Kind::Public => None,
-        })
+        Topic::room_in(&self.topics)
     }
 
     /// An event with one of the product's own names.
@@ -207,6 +212,19 @@ impl ObjectWriter {
     pub fn truth(mut self, name: &'static str, value: bool) -> Self {
         self.name(name);
         let _ = write!(self.json, "{value}");
+        self
+    }
+
+    /// A list of texts.
+    #[must_use]
+    pub fn texts<'a>(mut self, name: &'static str, texts: impl Iterator<Item = &'a str>) -> Self {
+        self.name(name);
+        self.json.push('[');
+        for (number, text) in texts.enumerate() {
+            self.json.push_str(if number == 0 { "" } else { "," });
+            push_quoted(&mut self.json, text);
+        }
+        self.json.push(']');
         self
     }
 

@@ -20,7 +20,7 @@
 //! slab entry of some hundred bytes until it ends for one [`reactor::CloseReason`].
 //!
 //! Each of these uses only what stands before it: `json`, `topic` and `event`, `cursor`, `identity`,
-//! `metrics` · `rights` · `frame` · `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
+//! `members`, `metrics` · `rights` · `frame` · `log` · `reactor` · `hub` · `http` · `config`, `service_manager`.
 
 pub mod config;
 pub mod cursor;
@@ -32,6 +32,7 @@ pub mod identity;
 mod interner;
 pub mod json;
 pub mod log;
+pub mod members;
 pub mod metrics;
 pub mod reactor;
 pub mod rights;

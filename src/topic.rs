@@ -56,15 +56,10 @@ impl Topic {
         Topic(CompactString::const_new("chat"))
     }
 
-    /// What a stream on every room that its credential names listens to besides those. Nothing is
-    /// published to it; it tells such a stream from one on a single room.
-    pub fn named_rooms() -> Topic {
-        Topic(CompactString::const_new("named rooms"))
-    }
-
-    /// Whether a stream on it is on all rooms that it may hear.
-    pub fn is_rooms(&self) -> bool {
-        *self == Topic::rooms() || *self == Topic::named_rooms()
+    /// What a stream on every open room listens to besides, when its credential narrows it to some.
+    /// Nothing is published to it; it tells that there are such streams.
+    pub fn narrowed_rooms() -> Topic {
+        Topic(CompactString::const_new("narrowed rooms"))
     }
 
     /// One chat room.
@@ -87,14 +82,28 @@ impl Topic {
         Topic(format_compact!("channel\0{channel}"))
     }
 
+    /// One conversation.
+    pub fn conversation(conversation: &Name) -> Topic {
+        Topic(format_compact!("conversation\0{conversation}"))
+    }
+
     /// What it takes to listen to it.
     pub fn kind(&self) -> Kind<'_> {
         match self.0.split_once('\0') {
             Some(("notifications" | "user", user)) => Kind::OfUser(user),
             Some(("channel", channel)) => Kind::Channel(channel),
             Some(("chat", room)) => Kind::Room(room),
+            Some(("conversation", conversation)) => Kind::Conversation(conversation),
             _ => Kind::Public,
         }
+    }
+
+    /// The chat room that an event with these topics is of.
+    pub fn room_in(topics: &[Topic]) -> Option<&str> {
+        topics.iter().find_map(|topic| match topic.kind() {
+            Kind::Room(room) => Some(room),
+            Kind::OfUser(_) | Kind::Channel(_) | Kind::Conversation(_) | Kind::Public => None,
+        })
     }
 
     /// Whether one stream may listen to several of these.
@@ -123,8 +132,10 @@ pub enum Kind<'a> {
     Channel(&'a str),
     /// A chat room.
     Room(&'a str),
+    /// A conversation.
+    Conversation(&'a str),
     /// Nobody's in particular: to be listened to by whoever may open a stream of it. What is in it
-    /// may still be narrowed, see [`crate::rights::Filter`].
+    /// may still be narrowed, see [`crate::rights::Reader`].
     Public,
 }
 
@@ -219,6 +230,13 @@ impl Topics {
         });
         drop(table);
         Held { set: TopicSet::from_sorted(ids), topics: Arc::clone(self) }
+    }
+
+    /// Those of these that somebody holds: nobody listens to any other.
+    pub fn hold_known(self: &Arc<Self>, topics: &[Topic]) -> Held {
+        let known = |topic: &&Topic| self.table.lock().numbers.find(topic).is_some();
+        let known: Vec<Topic> = topics.iter().filter(known).cloned().collect();
+        self.hold(&known)
     }
 
     /// The set of a stream, which counts as a subscriber of each.

@@ -91,7 +91,7 @@ impl Hall {
             socket: Swallow,
             id: ConnectionId(0),
             topics: self.topics.subscribe(listens),
-            filter: None,
+            reader: None,
             expires: None,
             guard: Free,
             start: self.log.ring().extent().head,

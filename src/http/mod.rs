@@ -15,6 +15,7 @@ pub mod hosts;
 mod linger;
 pub mod listen;
 mod manage;
+mod membership;
 pub mod problem;
 pub mod proxies;
 mod publish;
@@ -265,6 +266,10 @@ impl Visitor<'_> {
                 let caller = self.known_caller(&request, &query, false)?;
                 self.server.trade(credentials, request, &caller).await?
             }
+            Endpoint::Membership(membership) => {
+                let caller = self.known_caller(&request, &query, false)?;
+                self.server.membership(membership, request, &caller).await?
+            }
             Endpoint::Manage(manage) => {
                 let caller = self.known_caller(&request, &query, true)?;
                 self.server.manage(manage, &query, &caller)?
@@ -302,7 +307,8 @@ impl Visitor<'_> {
     ) -> Result<Reply, Problem> {
         let caller = self.let_in(request, query, Some(stream))?;
         let trust_user_id = self.server.doors.authority.settings().trust_user_id;
-        let wanted = Wanted::read(stream, caller, trust_user_id, request.headers(), query)?;
+        let hub = &self.server.hub;
+        let wanted = Wanted::read(stream, caller, trust_user_id, hub, request.headers(), query)?;
         self.takes_more()?;
         if head {
             return Ok(Reply::Head(stream::head_only(request.version(), allowance)));

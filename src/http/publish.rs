@@ -39,15 +39,20 @@ impl Server {
         let body = self.body(caller, request).await?;
         let object = Object::parse(&body.bytes)?;
         let fields = Fields(&object);
+        let reader = &self.hub.reader(caller, &caller.user);
         let draft = match endpoint {
             Publish::Notification => api::notifications::send(&fields, caller)?,
             Publish::RealtimeUpdate => api::realtime::update(&fields, caller)?,
-            Publish::ChatMessage => api::chat::send(&fields, caller)?,
-            Publish::ChatTyping => api::chat::typing(&fields, caller)?,
+            Publish::ChatMessage => api::chat::send(&fields, caller, reader)?,
+            Publish::ChatTyping => api::chat::typing(&fields, caller, reader)?,
             Publish::Maintenance => api::system::maintenance(&fields, caller)?,
-            Publish::GuideNotification => api::guide::notification(&fields, caller)?,
-            Publish::GuideUpdate => api::guide::update(&fields, caller)?,
-            Publish::Event => api::guide::event(&fields, caller)?,
+            Publish::GuideNotification => api::guide::notification(&fields, caller, reader)?,
+            Publish::GuideUpdate => api::guide::update(&fields, caller, reader)?,
+            Publish::Event => api::guide::event(&fields, caller, reader)?,
+            Publish::ToUser(user) => api::service::to_user(&fields, &user, caller, reader)?,
+            Publish::ToConversation(id) => {
+                api::service::to_conversation(&fields, &id, caller, reader)?
+            }
         };
         let once = match draft.ephemeral {
             // Not kept, so a repeat cannot be known.

@@ -5,6 +5,7 @@ use hyper::{Method, StatusCode};
 use super::problem::Problem;
 use super::query::unescape;
 use crate::event::{Name, NameError};
+use crate::members::Group;
 use crate::reactor::ConnectionId;
 
 /// The endpoints.
@@ -16,6 +17,8 @@ pub enum Endpoint {
     Publish(Publish),
     /// What becomes of credentials.
     Credentials(Credentials),
+    /// Who belongs where.
+    Membership(Membership),
     /// What the manager does.
     Manage(Manage),
     /// `GET /system/status`.
@@ -41,18 +44,21 @@ pub enum Stream {
     SystemStatus,
     /// The guide's: to a user, to all, and on channels.
     Guide,
+    /// The service's: to a user, to all, and in his conversations.
+    Service,
     /// The manager's: to all, and to a user if there is one.
     Manager,
 }
 
 impl Stream {
     /// All of them.
-    pub const ALL: [Stream; 6] = [
+    pub const ALL: [Stream; 7] = [
         Stream::Notifications,
         Stream::Realtime,
         Stream::Chat,
         Stream::SystemStatus,
         Stream::Guide,
+        Stream::Service,
         Stream::Manager,
     ];
 
@@ -64,6 +70,7 @@ impl Stream {
             Stream::Chat => "/chat/stream",
             Stream::SystemStatus => "/system/status/stream",
             Stream::Guide => "/api/notifications/stream",
+            Stream::Service => "/sse/connect",
             Stream::Manager => "/api/sse",
         }
     }
@@ -75,7 +82,7 @@ impl Stream {
 }
 
 /// The ways to publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Publish {
     /// To one user, several or all.
     Notification,
@@ -93,6 +100,10 @@ pub enum Publish {
     GuideUpdate,
     /// Any event, to whomever.
     Event,
+    /// Any event, to a user.
+    ToUser(Name),
+    /// Any event, to a conversation or to an audience that comes with it.
+    ToConversation(Name),
 }
 
 /// What can be done with credentials.
@@ -104,6 +115,28 @@ pub enum Credentials {
     Renew,
     /// Withdrawn.
     Revoke,
+}
+
+/// What becomes of the members of a room or conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Of what.
+    pub group: Group,
+    /// Of one alone; `None` for the list.
+    pub user: Option<Name>,
+    /// What is wanted.
+    pub action: Action,
+}
+
+/// What is done with members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Asked for.
+    Read,
+    /// Put on the list.
+    Put,
+    /// Taken off it.
+    Delete,
 }
 
 /// What the manager does.
@@ -124,6 +157,7 @@ pub enum Manage {
 struct Resource {
     get: Option<Endpoint>,
     post: Option<Endpoint>,
+    put: Option<Endpoint>,
     delete: Option<Endpoint>,
 }
 
@@ -148,6 +182,16 @@ impl Resource {
         Resource { delete: Some(Endpoint::Manage(manage)), ..Resource::default() }
     }
 
+    /// The members of a group, or one of them.
+    fn members(group: Group, user: Option<Name>) -> Resource {
+        let to = |action| {
+            let (group, user) = (group.clone(), user.clone());
+            Some(Endpoint::Membership(Membership { group, user, action }))
+        };
+        let (get, put, delete) = (to(Action::Read), to(Action::Put), to(Action::Delete));
+        Resource { get, put, delete, ..Resource::default() }
+    }
+
     /// What is at a path that is already plain.
     fn at(path: &str) -> Result<Option<Resource>, NameError> {
         let steps: Vec<&str> = path.split('/').skip(1).collect();
@@ -166,6 +210,27 @@ impl Resource {
             ["api", "notifications"] => Resource::publish(Publish::GuideNotification),
             ["api", "updates"] => Resource::publish(Publish::GuideUpdate),
             ["api", "events"] => Resource::publish(Publish::Event),
+            ["sse", "connect"] => Resource::stream(Stream::Service),
+            ["sse", "users", user, "events"] => {
+                Resource::publish(Publish::ToUser(Name::new(user)?))
+            }
+            ["sse", "conversations", id, "events"] => {
+                Resource::publish(Publish::ToConversation(Name::new(id)?))
+            }
+            ["sse", "conversations", id, "members"] => {
+                Resource::members(Group::Conversation(Name::new(id)?), None)
+            }
+            ["sse", "conversations", id, "members", user] => {
+                let user = Name::new(user)?;
+                Resource::members(Group::Conversation(Name::new(id)?), Some(user))
+            }
+            ["chat", "rooms", id, "members"] => {
+                Resource::members(Group::Room(Name::new(id)?), None)
+            }
+            ["chat", "rooms", id, "members", user] => {
+                let user = Name::new(user)?;
+                Resource::members(Group::Room(Name::new(id)?), Some(user))
+            }
             ["api", "sse"] => {
                 let post = Resource::publish(Publish::Event).post;
                 Resource { post, ..Resource::stream(Stream::Manager) }
@@ -192,7 +257,12 @@ impl Resource {
 
     /// The methods, as `Allow` lists them.
     fn allow(&self) -> String {
-        let methods = [("GET, HEAD", &self.get), ("POST", &self.post), ("DELETE", &self.delete)];
+        let methods = [
+            ("GET, HEAD", &self.get),
+            ("POST", &self.post),
+            ("PUT", &self.put),
+            ("DELETE", &self.delete),
+        ];
         let taken = methods.iter().filter(|(_, endpoint)| endpoint.is_some());
         let names: Vec<&str> = taken.map(|(name, _)| *name).chain(["OPTIONS"]).collect();
         names.join(", ")
@@ -244,6 +314,7 @@ pub fn route(method: &Method, path: &str) -> Result<Route, Problem> {
         Method::OPTIONS => return Ok(Route::Options(resource.allow())),
         Method::GET | Method::HEAD => resource.get.clone(),
         Method::POST => resource.post.clone(),
+        Method::PUT => resource.put.clone(),
         Method::DELETE => resource.delete.clone(),
         _ => None,
     };

@@ -19,9 +19,9 @@ use crate::event::{Event, Name, Payload};
 use crate::frame::{Block, Chunk, Framing};
 use crate::hub::admission::Holder;
 use crate::hub::tickets::Attempt;
-use crate::hub::{Admitted, Enters, Request, Resume};
+use crate::hub::{Admitted, Enters, Hub, Request, Resume, Venue};
 use crate::identity::Identity;
-use crate::rights;
+use crate::rights::Reader;
 use crate::topic::Topic;
 
 /// The head of every stream, in the order it is sent; the rest depends on the version.
@@ -69,6 +69,7 @@ impl Wanted {
         stream: Stream,
         caller: Caller,
         trust_user_id: bool,
+        hub: &Hub,
         headers: &HeaderMap,
         query: &Query,
     ) -> Result<Wanted, Problem> {
@@ -85,9 +86,15 @@ impl Wanted {
         let room = if stream == Stream::Chat { query.name("room")? } else { None };
         let mut topics = asked_topics(stream, query)?;
         let owner = auth::stream_owner(trust_user_id, caller.as_deref(), query)?;
-        if let Some(owner) = &owner {
-            let reader = caller.as_deref().unwrap_or(owner);
-            topics.extend(own_topics(stream, owner, reader, room.as_ref()));
+        let reader = owner.as_ref().map(|owner| {
+            let reader = hub.reader(caller.as_deref().unwrap_or(owner), &owner.user);
+            match stream {
+                Stream::Service => reader.following_conversations(),
+                _ => reader,
+            }
+        });
+        if let (Some(owner), Some(reader)) = (&owner, &reader) {
+            topics.extend(own_topics(stream, &owner.user, room.as_ref()));
             may_listen_to_all(reader, &topics)?;
         }
         let (requested, cursor) = requested(headers, query);
@@ -101,12 +108,13 @@ impl Wanted {
             // An address is shared by strangers, who must not take each other's place.
             client: user.clone().zip(client.or_else(|| own_client(ticket.as_ref()?))),
             topics,
+            reader,
             identity: caller,
             ticket,
             requested: cursor,
-            enters: room.zip(owner).map(|(room, owner)| {
+            enters: venue(stream, room).zip(owner).map(|(venue, owner)| {
                 let Identity { user, username, .. } = owner;
-                Enters { room, user, username }
+                Enters { venue, user, username }
             }),
         };
         Ok(Wanted { request, user, requested, stream })
@@ -120,28 +128,37 @@ fn asked_topics(stream: Stream, query: &Query) -> Result<Vec<Topic>, Problem> {
         Stream::SystemStatus => Ok(api::system::topics()),
         Stream::Guide => api::guide::channels(query),
         Stream::Manager => Ok(api::manager::topics()),
-        Stream::Notifications | Stream::Chat => Ok(Vec::new()),
+        Stream::Notifications | Stream::Chat | Stream::Service => Ok(Vec::new()),
     }
 }
 
-/// The topics of a stream that follow from whose it is, and from what its reader may.
-fn own_topics(
-    stream: Stream,
-    owner: &Identity,
-    reader: &Identity,
-    room: Option<&Name>,
-) -> Vec<Topic> {
+/// The topics of a stream that follow from whose it is.
+fn own_topics(stream: Stream, owner: &Name, room: Option<&Name>) -> Vec<Topic> {
     match stream {
-        Stream::Notifications => api::notifications::topics(&owner.user),
-        Stream::Guide => api::guide::topics(&owner.user),
-        Stream::Chat => api::chat::topics(room, reader),
-        Stream::Manager => api::manager::topics_of(&owner.user),
+        Stream::Notifications => api::notifications::topics(owner),
+        Stream::Guide => api::guide::topics(owner),
+        Stream::Chat => api::chat::topics(room),
+        Stream::Service => api::service::topics(owner),
+        Stream::Manager => api::manager::topics_of(owner),
         Stream::Realtime | Stream::SystemStatus => Vec::new(),
     }
 }
 
-fn may_listen_to_all(reader: &Identity, topics: &[Topic]) -> Result<(), Problem> {
-    match topics.iter().all(|topic| rights::may_listen(reader, topic)) {
+/// Where a stream lets its user be seen by others.
+fn venue(stream: Stream, room: Option<Name>) -> Option<Venue> {
+    match stream {
+        Stream::Chat => room.map(Venue::Room),
+        Stream::Service => Some(Venue::Service),
+        Stream::Notifications
+        | Stream::Realtime
+        | Stream::SystemStatus
+        | Stream::Guide
+        | Stream::Manager => None,
+    }
+}
+
+fn may_listen_to_all(reader: &Reader, topics: &[Topic]) -> Result<(), Problem> {
+    match topics.iter().all(|topic| reader.may_listen(topic)) {
         true => Ok(()),
         false => Err(Problem::forbidden("A room or channel of this stream is not open to you.")),
     }
@@ -214,7 +231,11 @@ impl Server {
         match stream {
             Stream::SystemStatus => opening.extend(own(&self.hub.status_event(), framing)),
             Stream::Guide => opening.extend(own(&api::guide::welcome(), framing)),
-            Stream::Notifications | Stream::Realtime | Stream::Chat | Stream::Manager => {}
+            Stream::Notifications
+            | Stream::Realtime
+            | Stream::Chat
+            | Stream::Service
+            | Stream::Manager => {}
         }
         Ok(Departure { admitted, framing, opening: opening.into() })
     }

@@ -24,12 +24,16 @@ impl Hub {
             self.reactor.close(shard, key, CloseReason::Revoked);
             return Err(Refused::Withdrawn);
         }
-        let anothers = holder != Holder::User(identity.user.clone());
-        if anothers && !identity.roles.is_admin() {
+        let user = match &holder {
+            Holder::User(user) => user,
+            Holder::Address(_) | Holder::Nobody => &identity.user,
+        };
+        if *user != identity.user && !identity.roles.is_admin() {
             self.reactor.close(shard, key, CloseReason::Revoked);
             return Ok(Renewal::Ended);
         }
-        let renewed = self.reactor.renew(shard, key, Arc::new(identity));
+        let reader = self.reader(&identity, user);
+        let renewed = self.reactor.renew(shard, key, reader, identity.expires());
         Ok(renewed.await.unwrap_or(Renewal::NoStream))
     }
 

@@ -7,6 +7,7 @@ pub mod admission;
 mod clients;
 mod credentials;
 mod manage;
+mod membership;
 mod presence;
 mod resume;
 mod revocations;
@@ -27,17 +28,19 @@ use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Framing};
 use crate::identity::{Identity, Stamp};
 use crate::log::{AppendError, EventLog, Kind, Once};
+use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::reactor::{
     self, CloseReason, ConnectionId, Guard, Key, Peer, Reactor, Seat, ShardNumber,
 };
-use crate::rights::Filter;
+use crate::rights::Reader;
 use crate::topic::{Subscription, Topic, Topics};
 
 use admission::{Admission, Full, Holder, Limits, Permit};
 use clients::{ClaimedPlace, Clients, Taken};
 use manage::Away;
 pub use manage::Stats;
+pub use presence::Venue;
 use presence::{Attendance, Presence};
 pub use resume::{Reason, Resume};
 pub use revocations::Revocation;
@@ -69,6 +72,8 @@ pub struct Hub {
     tickets: Arc<Tickets>,
     clients: Arc<Clients>,
     away: Away,
+    members: Arc<Members>,
+    changing_members: tokio::sync::Mutex<()>,
     presence: Arc<Presence>,
     /// Held from a change of presence until it is told, so that a room hears of them in order.
     announcing: Mutex<()>,
@@ -110,22 +115,24 @@ pub struct Request {
     pub holder: Holder,
     /// The user and the name of his client, if he gave one.
     pub client: Option<(Name, Name)>,
-    /// What it listens to.
+    /// What it listens to, but for the conversations of its user.
     pub topics: Vec<Topic>,
+    /// Who reads it; `None` when it is nobody in particular.
+    pub reader: Option<Reader>,
     /// Whose credential it rests on; not always the one that it counts for.
     pub identity: Option<Arc<Identity>>,
     /// The ticket that it uses up.
     pub ticket: Option<Attempt>,
     /// Where it wants to go on.
     pub requested: Option<Requested>,
-    /// The room that its user comes into.
+    /// Where its user comes to be seen by others.
     pub enters: Option<Enters>,
 }
 
-/// A user who comes into a chat room.
+/// A user who comes to be seen by others.
 pub struct Enters {
-    /// The room.
-    pub room: Name,
+    /// Where.
+    pub venue: Venue,
     /// The user's id.
     pub user: Name,
     /// The name that others see.
@@ -142,7 +149,7 @@ pub struct Admitted {
     pub resume: Resume,
     shard: ShardNumber,
     topics: Subscription,
-    filter: Option<Box<Filter>>,
+    reader: Option<Box<Reader>>,
     expires: Option<Stamp>,
     stay: Occupancy,
 }
@@ -183,6 +190,7 @@ impl Hub {
         let metrics = Arc::<Metrics>::default();
         let reactor = Reactor::start(streams, shards, settings.limits.total, &log, &metrics)?;
         let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
+        let log_members = log.take_kept(Kind::Member);
         let now = Stamp::of(SystemTime::now());
         Ok(Arc::new(Hub {
             settings,
@@ -194,6 +202,8 @@ impl Hub {
             reactor,
             clients: Arc::default(),
             away: Away::default(),
+            members: Arc::new(membership::read(log_members)),
+            changing_members: tokio::sync::Mutex::default(),
             presence: Arc::default(),
             announcing: Mutex::new(()),
             meter: Meter::start(),
@@ -228,12 +238,17 @@ impl Hub {
         self.reactor.deliver_ephemeral(&Arc::new(ephemeral));
     }
 
-    /// How many streams listen to one of these topics now.
+    /// How many streams listen now to one of the topics of an event, and may read it.
     pub async fn subscribers(&self, topics: &[Topic]) -> usize {
-        match Topic::may_overlap(topics) {
-            true => self.reactor.listeners(self.topics.hold(topics)).await,
-            false => self.topics.streams(topics),
+        let room = Topic::room_in(topics);
+        // Then some of those who listen may not read it.
+        let narrows = |room| {
+            self.members.is_closed(room) || self.topics.streams(&[Topic::narrowed_rooms()]) > 0
+        };
+        if Topic::may_overlap(topics) || room.is_some_and(narrows) {
+            return self.reactor.listeners(self.topics.hold_known(topics), room).await;
         }
+        self.topics.streams(topics)
     }
 
     /// Gives a stream its place, and finds where it begins.
@@ -241,7 +256,8 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        let Request { holder, client, topics, identity, ticket, requested, enters } = request;
+        let Request { holder, client, mut topics, reader, identity, ticket, requested, enters } =
+            request;
         if self.away.holds(&holder, Instant::now()) {
             return Err(Refused::Away);
         }
@@ -252,9 +268,12 @@ impl Hub {
         if identity.as_ref().is_some_and(|identity| self.revocations.cover(identity)) {
             return Err(Refused::Withdrawn);
         }
-        let filter = identity.as_ref().and_then(|identity| Filter::of(identity, &topics));
+        if let Some(reader) = &reader {
+            topics.extend(reader.besides(&topics));
+        }
+        let reader = reader.filter(|reader| reader.stays_with(&topics));
         let topics = self.topics.subscribe(&topics);
-        let (start, resume) = self.find_start(requested, &topics, filter.as_ref()).await;
+        let (start, resume) = self.find_start(requested, &topics, reader.as_ref()).await;
         // Finding the start may have taken a while.
         if self.is_draining() {
             return Err(Refused::Draining);
@@ -271,7 +290,7 @@ impl Hub {
             resume,
             shard,
             topics,
-            filter: filter.map(Box::new),
+            reader: reader.map(Box::new),
             expires: identity.as_ref().and_then(|identity| identity.expires()),
             stay: Occupancy { place, _besides: besides },
         })
@@ -302,17 +321,16 @@ impl Hub {
         &self,
         requested: Option<Requested>,
         topics: &Subscription,
-        filter: Option<&Filter>,
+        reader: Option<&Reader>,
     ) -> (Cursor, Resume) {
         let epoch = self.log.epoch();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let extent = self.log.ring().extent();
         let (planned, mut resume) = resume::plan(requested, epoch, extent, now.as_millis() as u64);
         let mut position = planned;
-        // Of what a stream may not read nothing counts, and only its replay tells what that is.
-        if planned < extent.head && filter.is_none() {
+        if planned < extent.head {
             let limit = self.settings.replay_limit;
-            match self.log.newest(planned, topics.topics(), limit).await {
+            match self.log.newest(planned, topics.topics(), reader, limit).await {
                 Ok(newest) => position = newest,
                 // The replay itself then finds out what is wrong, and says so in the stream.
                 Err(error) => tracing::warn!(%error, "what a stream missed cannot be counted"),
@@ -327,9 +345,9 @@ impl Hub {
     /// Hands an admitted stream to its shard: first the bytes of `opening`, then what follows its
     /// start.
     pub fn seat(&self, admitted: Admitted, socket: Peer, framing: Framing, opening: Box<[u8]>) {
-        let Admitted { id, start, shard, topics, filter, expires, stay, .. } = admitted;
+        let Admitted { id, start, shard, topics, reader, expires, stay, .. } = admitted;
         let (start, guard) = (start.position, stay);
-        let seat = Seat { socket, id, topics, filter, expires, guard, start, framing, opening };
+        let seat = Seat { socket, id, topics, reader, expires, guard, start, framing, opening };
         self.reactor.seat(shard, seat);
     }
 

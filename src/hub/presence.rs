@@ -1,6 +1,6 @@
-//! Who is in which chat room.
+//! Who is in which chat room, and who is connected to the service.
 //!
-//! A user joins with the first stream on a room and has left some seconds after the last one closed,
+//! A user comes with the first stream there and has left some seconds after the last one closed,
 //! so that a page reload is neither. The core is told the time; [`Presence`] puts a lock around it.
 
 use std::collections::{HashMap, VecDeque};
@@ -15,11 +15,20 @@ use crate::event::Name;
 /// How long a user may be away without having left.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A user in a room.
+/// Where users are seen by others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Venue {
+    /// In a chat room: by those who listen to it.
+    Room(Name),
+    /// On the service (`/sse/connect`): by those who share a conversation with them.
+    Service,
+}
+
+/// A user at a venue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attendee {
-    /// The room.
-    pub room: Name,
+    /// Where.
+    pub venue: Venue,
     /// The user's id.
     pub user: Name,
 }
@@ -33,13 +42,13 @@ struct Attending {
 }
 
 #[derive(Default)]
-struct Rooms {
+struct Venues {
     attending: HashMap<Attendee, Attending>,
     /// In order of time, because the grace is the same for all.
     leaving: VecDeque<(Instant, Attendee, u64)>,
 }
 
-impl Rooms {
+impl Venues {
     /// One more stream; tells whether the user was not there before.
     fn join(&mut self, attendee: &Attendee, username: &str) -> bool {
         if let Some(attending) = self.attending.get_mut(attendee) {
@@ -78,7 +87,7 @@ impl Rooms {
     }
 }
 
-/// A user who has left a room.
+/// A user who has left a venue.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Departed {
     /// Who, and from where.
@@ -87,24 +96,24 @@ pub struct Departed {
     pub username: Box<str>,
 }
 
-/// The rooms, shared.
+/// All venues, shared.
 #[derive(Default)]
 pub struct Presence {
-    rooms: Mutex<Rooms>,
+    venues: Mutex<Venues>,
     somebody_leaves: Notify,
 }
 
 impl Presence {
-    /// A stream of a user on a room. The second part tells whether he was not there before.
+    /// A stream of a user at a venue. The second part tells whether he was not there before.
     pub fn join(self: &Arc<Self>, attendee: Attendee, username: &str) -> (Attendance, bool) {
-        let joined = self.rooms.lock().join(&attendee, username);
+        let joined = self.venues.lock().join(&attendee, username);
         (Attendance { presence: Arc::clone(self), attendee }, joined)
     }
 
     /// Waits until the grace of somebody who left is over; he may be back by then.
     pub async fn somebody_departs(&self) {
         loop {
-            let next = self.rooms.lock().leaving.front().map(|(until, _, _)| *until);
+            let next = self.venues.lock().leaving.front().map(|(until, _, _)| *until);
             match next {
                 // Nobody who leaves later is due earlier.
                 Some(next) => return tokio::time::sleep_until(next.into()).await,
@@ -115,7 +124,7 @@ impl Presence {
 
     /// Those whose grace is over.
     pub fn take_departed(&self, now: Instant) -> Vec<Departed> {
-        self.rooms.lock().departed(now)
+        self.venues.lock().departed(now)
     }
 }
 
@@ -127,7 +136,7 @@ pub struct Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        self.presence.rooms.lock().leave(&self.attendee, Instant::now());
+        self.presence.venues.lock().leave(&self.attendee, Instant::now());
         self.presence.somebody_leaves.notify_one();
     }
 }
@@ -138,32 +147,32 @@ mod tests {
 
     fn attendee(user: &str) -> Attendee {
         let name = |text: &str| Name::new(text).expect("a name");
-        Attendee { room: name("general"), user: name(user) }
+        Attendee { venue: Venue::Room(name("general")), user: name(user) }
     }
 
     #[test]
     fn the_first_stream_joins_and_the_last_leaves_after_the_grace() {
-        let (mut rooms, start) = (Rooms::default(), Instant::now());
-        assert!(rooms.join(&attendee("a"), "Ann"));
-        assert!(!rooms.join(&attendee("a"), "Ann"));
-        rooms.leave(&attendee("a"), start);
-        assert_eq!(rooms.departed(start + GRACE), []);
-        rooms.leave(&attendee("a"), start);
-        assert_eq!(rooms.departed(start), []);
-        let departed = rooms.departed(start + GRACE);
+        let (mut venues, start) = (Venues::default(), Instant::now());
+        assert!(venues.join(&attendee("a"), "Ann"));
+        assert!(!venues.join(&attendee("a"), "Ann"));
+        venues.leave(&attendee("a"), start);
+        assert_eq!(venues.departed(start + GRACE), []);
+        venues.leave(&attendee("a"), start);
+        assert_eq!(venues.departed(start), []);
+        let departed = venues.departed(start + GRACE);
         assert_eq!((departed.len(), &*departed[0].username), (1, "Ann"));
-        assert!(rooms.join(&attendee("a"), "Ann"));
+        assert!(venues.join(&attendee("a"), "Ann"));
     }
 
     #[test]
     fn who_comes_back_in_time_has_not_left() {
-        let (mut rooms, start) = (Rooms::default(), Instant::now());
-        rooms.join(&attendee("a"), "Ann");
-        rooms.leave(&attendee("a"), start);
-        assert!(!rooms.join(&attendee("a"), "Ann"));
+        let (mut venues, start) = (Venues::default(), Instant::now());
+        venues.join(&attendee("a"), "Ann");
+        venues.leave(&attendee("a"), start);
+        assert!(!venues.join(&attendee("a"), "Ann"));
         let later = start + GRACE / 2;
-        rooms.leave(&attendee("a"), later);
-        assert_eq!(rooms.departed(start + GRACE), []);
-        assert_eq!(rooms.departed(later + GRACE).len(), 1);
+        venues.leave(&attendee("a"), later);
+        assert_eq!(venues.departed(start + GRACE), []);
+        assert_eq!(venues.departed(later + GRACE).len(), 1);
     }
 }

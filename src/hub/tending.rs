@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::presence::{Attendance, Attendee, Departed};
-use super::{Enters, Hub};
+use super::{Enters, Hub, Venue};
 use crate::event::{Event, Payload};
 use crate::topic::Topic;
 
@@ -12,7 +12,7 @@ use crate::topic::Topic;
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 impl Hub {
-    /// Sends the status of the system at its interval, tells rooms who has left them, and forgets
+    /// Sends the status of the system at its interval, tells who has left, and forgets
     /// tickets that are over. Never ends.
     pub async fn tend(&self) {
         // Apart, because forgetting waits for the disk.
@@ -45,29 +45,54 @@ impl Hub {
     fn announce_departed(&self) {
         let _in_order = self.announcing.lock();
         for Departed { attendee, username } in self.presence.take_departed(Instant::now()) {
-            self.tell(&attendance_event("user-left", &attendee, &username));
+            self.announce(&attendee, &username, Comes::Left);
         }
     }
 
-    /// Others in the room learn of it; the stream itself, which is not in its shard yet, does not.
+    /// Others learn of it; the stream itself, which is not in its shard yet, does not.
     pub(super) fn enter(&self, enters: Enters) -> Attendance {
-        let Enters { room, user, username } = enters;
-        let attendee = Attendee { room, user };
+        let Enters { venue, user, username } = enters;
+        let attendee = Attendee { venue, user };
         let _in_order = self.announcing.lock();
         let (attendance, joined) = self.presence.join(attendee.clone(), &username);
         if joined {
-            self.tell(&attendance_event("user-joined", &attendee, &username));
+            self.announce(&attendee, &username, Comes::Joined);
         }
         attendance
     }
+
+    fn announce(&self, attendee: &Attendee, username: &str, comes: Comes) {
+        let Attendee { venue, user } = attendee;
+        let payload = Payload::object();
+        let (topics, name, payload) = match venue {
+            Venue::Room(room) => {
+                let name = match comes {
+                    Comes::Joined => "user-joined",
+                    Comes::Left => "user-left",
+                };
+                let payload = payload
+                    .text("roomId", Some(room.as_str()))
+                    .text("userId", Some(user.as_str()))
+                    .text("username", Some(username));
+                (vec![Topic::room(room), Topic::rooms()], name, payload)
+            }
+            Venue::Service => {
+                let name = match comes {
+                    Comes::Joined => "user:online",
+                    Comes::Left => "user:offline",
+                };
+                let conversations = self.members.conversations_of(user);
+                let topics = conversations.iter().map(Topic::conversation).collect();
+                (topics, name, payload.text("userId", Some(user.as_str())))
+            }
+        };
+        self.tell(&Event::new(topics, name, payload.timestamp(SystemTime::now()).finish()));
+    }
 }
 
-fn attendance_event(name: &'static str, attendee: &Attendee, username: &str) -> Event {
-    let payload = Payload::object()
-        .text("roomId", Some(attendee.room.as_str()))
-        .text("userId", Some(attendee.user.as_str()))
-        .text("username", Some(username))
-        .timestamp(SystemTime::now())
-        .finish();
-    Event::new(vec![Topic::room(&attendee.room), Topic::rooms()], name, payload)
+/// What others are told of a user.
+#[derive(Clone, Copy)]
+enum Comes {
+    Joined,
+    Left,
 }

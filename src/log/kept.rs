@@ -1,4 +1,5 @@
-//! What is kept beside the events, and as safely: withdrawn credentials, tickets.
+//! What is kept beside the events, and as safely: withdrawn credentials, tickets, lists of
+//! members.
 //!
 //! A row has a kind, a key and a value, and stays until it is removed. Whoever keeps rows reads them
 //! once, when the log is opened, and holds in memory what he needs of them.
@@ -15,15 +16,18 @@ pub enum Kind {
     Revoked,
     /// Tickets that may still be used.
     Ticket,
+    /// Members of rooms and conversations.
+    Member,
 }
 
 impl Kind {
-    const ALL: [Kind; 2] = [Kind::Revoked, Kind::Ticket];
+    const ALL: [Kind; 3] = [Kind::Revoked, Kind::Ticket, Kind::Member];
 
     fn as_str(self) -> &'static str {
         match self {
             Kind::Revoked => "revoked",
             Kind::Ticket => "ticket",
+            Kind::Member => "member",
         }
     }
 }

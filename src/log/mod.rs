@@ -29,11 +29,13 @@ use tokio::sync::oneshot;
 
 use crate::cursor::{Cursor, Epoch, Position};
 use crate::event::Event;
+use crate::rights::Reader;
 use crate::topic::{Held, Topic, Topics};
 
 use embedded::Embedded;
 pub use kept::{Change, Kind, Row};
 use memory::Memory;
+use pages::Search;
 use readers::Readers;
 pub use readers::{Page, PageError};
 pub use ring::{Behind, Ring};
@@ -259,17 +261,22 @@ impl EventLog {
         }
     }
 
-    /// The position after which at most `limit` events concern these topics; `after` itself when
-    /// there are no more than that since.
+    /// The position after which at most `limit` events concern these topics and may be read by
+    /// `reader`, if there is anything that it may not; `after` itself when there are no more than that
+    /// since.
     pub async fn newest(
         &self,
         after: Position,
         topics: &Held,
+        reader: Option<&Reader>,
         limit: usize,
     ) -> Result<Position, PageError> {
-        match (self.ring.newest(after, topics.set(), limit), &self.readers) {
+        match (self.ring.newest(after, topics.set(), reader, limit), &self.readers) {
             (Ok(start), _) => Ok(start),
-            (Err(Behind), Some(readers)) => readers.newest(after, topics.to_topics(), limit).await,
+            (Err(Behind), Some(readers)) => {
+                let search = Search::new(after, limit, reader.cloned());
+                readers.newest(search, topics.to_topics()).await
+            }
             (Err(Behind), None) => Err(PageError::Gone),
         }
     }

@@ -15,6 +15,7 @@ use super::writer::Start;
 use crate::cursor::Position;
 use crate::event::Event;
 use crate::frame::Frame;
+use crate::rights::Reader;
 use crate::topic::{Topic, Topics};
 
 /// A page of records: the events that match, and up to where the page was read.
@@ -34,14 +35,16 @@ pub(super) struct Recent {
 pub(super) struct Search {
     pub(super) after: Position,
     pub(super) limit: usize,
+    /// Who may not read all that matches; that does not count.
+    reader: Option<Reader>,
     found: usize,
     /// Where the next step begins; `None` at the newest.
     before: Option<Position>,
 }
 
 impl Search {
-    pub(super) fn new(after: Position, limit: usize) -> Search {
-        Search { after, limit, found: 0, before: None }
+    pub(super) fn new(after: Position, limit: usize, reader: Option<Reader>) -> Search {
+        Search { after, limit, reader, found: 0, before: None }
     }
 }
 
@@ -100,13 +103,15 @@ impl Embedded {
             let last = search.before.map_or(u64::MAX, |before| before.to_bits() - 1);
             let range = search.after.to_bits() + 1..=last;
             let found = positions(transaction, topics, range, most, true)?;
-            if let Some(position) = found.get(search.limit - search.found) {
+            search.before = found.last().map(|position| Position::from_bits(*position));
+            let looked_at = found.len();
+            let readable = readable(&table, found, search.reader.as_ref())?;
+            if let Some(position) = readable.get(search.limit - search.found) {
                 return Ok(Some(Position::from_bits(*position)));
             }
-            search.found += found.len();
-            search.before = found.last().map(|position| Position::from_bits(*position));
+            search.found += readable.len();
             // With nothing left to look at, all that match are within the limit.
-            Ok((found.len() < most).then_some(search.after))
+            Ok((looked_at < most).then_some(search.after))
         })
     }
 }
@@ -121,6 +126,24 @@ fn few(
     let tally = |record: &[u8]| record::tally(record).ok_or_else(corrupt);
     let since = tally(last.1.value())?.events - tally(first?.1.value())?.events + 1;
     Ok(since <= search.limit as u64)
+}
+
+/// Those of the positions whose events may be read.
+fn readable(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    positions: Vec<u64>,
+    reader: Option<&Reader>,
+) -> Result<Vec<u64>, redb::Error> {
+    let Some(reader) = reader else { return Ok(positions) };
+    let mut readable = Vec::with_capacity(positions.len());
+    for position in positions {
+        let record = table.get(position)?.ok_or_else(corrupt)?;
+        let event = record::decode(record.value()).ok_or_else(corrupt)?;
+        if reader.may_read(event.room()) {
+            readable.push(position);
+        }
+    }
+    Ok(readable)
 }
 
 /// The first `most` positions in a range, or the last ones from the end on, of events that have one

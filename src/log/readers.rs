@@ -124,15 +124,13 @@ impl Readers {
         self.queue.push(Job { topics, work: Work::Page { after, deliver } });
     }
 
-    /// Finds the position after which at most `limit` events match.
+    /// Finds the position after which no more events match than a search allows.
     pub(super) async fn newest(
         &self,
-        after: Position,
+        search: Search,
         topics: Vec<Topic>,
-        limit: usize,
     ) -> Result<Position, PageError> {
         let (answer, answered) = oneshot::channel();
-        let search = Search::new(after, limit);
         self.queue.push(Job { topics, work: Work::Search { search, answer } });
         answered.await.unwrap_or(Err(PageError::Unavailable))
     }

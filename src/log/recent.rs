@@ -97,7 +97,7 @@ impl Recent {
             let first = positions.partition_point(|position| *position <= after);
             positions.range(first..).copied()
         });
-        Ok(merged(later).filter_map(|position| self.frames.get(self.first_after_or_at(position))))
+        Ok(merged(later).filter_map(|position| self.frame_at(position)))
     }
 
     /// The positions after another of frames that concern `topics`, the newest first.
@@ -133,8 +133,9 @@ impl Recent {
         self.frames.partition_point(|frame| frame.position() <= position)
     }
 
-    fn first_after_or_at(&self, position: Position) -> usize {
-        self.frames.partition_point(|frame| frame.position() < position)
+    /// The frame with a position, which must be here.
+    pub(super) fn frame_at(&self, position: Position) -> Option<&Arc<Frame>> {
+        self.frames.get(self.frames.partition_point(|frame| frame.position() < position))
     }
 }
 

@@ -10,6 +10,7 @@ use super::recent::Recent;
 use super::{Extent, Retention};
 use crate::cursor::Position;
 use crate::frame::Frame;
+use crate::rights::Reader;
 use crate::topic::TopicSet;
 
 /// What the ring of a log with a store keeps in memory. It covers the usual reconnects (some tens of
@@ -102,11 +103,12 @@ impl Ring {
         self.shown.load(Ordering::Relaxed)
     }
 
-    /// The position after which at most `limit` frames concern `topics`.
+    /// The position after which at most `limit` frames concern `topics` and may be read.
     pub(super) fn newest(
         &self,
         position: Position,
         topics: &TopicSet,
+        reader: Option<&Reader>,
         limit: usize,
     ) -> Result<Position, Behind> {
         let recent = self.recent.read();
@@ -114,7 +116,12 @@ impl Ring {
         if recent.count_after(position)? <= limit {
             return Ok(position);
         }
-        Ok(recent.newest(position, topics)?.nth(limit).unwrap_or(position))
+        let may_be_read = |position: &Position| {
+            let room_of = |frame: &Arc<Frame>| reader.is_none_or(|one| one.may_read(frame.room()));
+            reader.is_none() || recent.frame_at(*position).is_some_and(room_of)
+        };
+        let mut readable = recent.newest(position, topics)?.filter(may_be_read);
+        Ok(readable.nth(limit).unwrap_or(position))
     }
 
     /// Shows new frames, which must come in order.

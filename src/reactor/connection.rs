@@ -15,7 +15,7 @@ use super::{CloseReason, ConnectionId, Limits};
 use crate::cursor::Position;
 use crate::frame::{Ephemeral, Frame, Framing};
 use crate::metrics::Deliveries;
-use crate::rights::Filter;
+use crate::rights::Reader;
 use crate::topic::{Subscription, TopicSet};
 
 /// Where a connection is in its life.
@@ -69,8 +69,8 @@ impl Unsent {
 /// close.
 pub(super) struct Stay<G> {
     pub(super) topics: Subscription,
-    /// What it may read of them.
-    pub(super) filter: Option<Box<Filter>>,
+    /// Who reads it, if that is not simply all of them for as long as it lives.
+    pub(super) reader: Option<Box<Reader>>,
     /// The hub's guards; only their drop matters here.
     pub(super) _guard: G,
 }
@@ -79,7 +79,35 @@ impl<G> Stay<G> {
     /// Whether it listens to one of these topics, and may read what is of this room.
     pub(super) fn concerns(&self, topics: &TopicSet, room: Option<&str>) -> bool {
         topics.meets(self.topics.set())
-            && self.filter.as_ref().is_none_or(|filter| filter.passes(room))
+            && self.reader.as_ref().is_none_or(|reader| reader.may_read(room))
+    }
+}
+
+/// Whether a connection waits for a page of old events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageAsked {
+    /// It does not.
+    No,
+    /// It was asked for and has not come yet.
+    Yes,
+    /// The same, for topics that it had then: it may lack what concerns the connection now.
+    Outdated,
+}
+
+impl PageAsked {
+    pub(super) fn is_awaited(self) -> bool {
+        match self {
+            PageAsked::No => false,
+            PageAsked::Yes | PageAsked::Outdated => true,
+        }
+    }
+
+    /// After the topics have changed.
+    pub(super) fn outdated(self) -> PageAsked {
+        match self {
+            PageAsked::No => PageAsked::No,
+            PageAsked::Yes | PageAsked::Outdated => PageAsked::Outdated,
+        }
     }
 }
 
@@ -133,8 +161,7 @@ pub(super) struct Connection<S, G> {
     pub(super) knows_of_expiry: bool,
     pub(super) marks: Marks,
     pub(super) framing: Framing,
-    /// A page was asked for and has not come yet.
-    pub(super) awaits_page: bool,
+    pub(super) page: PageAsked,
     /// Writability is being watched.
     pub(super) watched: bool,
 }
@@ -191,7 +218,7 @@ impl<S: Socket, G> Connection<S, G> {
 
     fn idle_at(&self, limits: &Limits) -> Tick {
         // Who waits for a page is not idle: no byte waits for him.
-        if self.awaits_page { NEVER } else { self.last_taken + limits.idle }
+        if self.page.is_awaited() { NEVER } else { self.last_taken + limits.idle }
     }
 
     fn notice_at(&self, limits: &Limits) -> Tick {

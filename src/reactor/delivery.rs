@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::connection::{Marks, Owed, Phase, Stay, UNMARKED, Unsent, Written};
+use super::connection::{Marks, Owed, PageAsked, Phase, Stay, UNMARKED, Unsent, Written};
 use super::shard::{Effect, Shard};
 use super::socket::Socket;
 use super::{CloseReason, Guard, Moment};
@@ -92,13 +92,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
 
     /// Sends an event that is not kept to those who are there and not behind.
     pub fn deliver_ephemeral(&mut self, event: &Arc<Ephemeral>, now: Moment) {
-        let mut slots = Vec::new();
-        for &topic in event.topics().ids() {
-            self.index.each(topic, |slot| slots.push(slot));
-        }
-        slots.sort_unstable();
-        slots.dedup();
-        for slot in slots {
+        for slot in self.listening(event.topics()) {
             let owed = |sent| Unsent::new(Owed::Ephemeral(Arc::clone(event)), sent);
             let connection = &self.connections[slot as usize];
             let concerns = |stay: &Stay<G>| stay.concerns(event.topics(), event.room());
@@ -146,7 +140,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             if connection.position >= self.level {
                 return self.now_live(slot);
             }
-            if connection.awaits_page {
+            if connection.page.is_awaited() {
                 return;
             }
             let mut frames = Vec::new();
@@ -167,7 +161,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// Writes frames to a connection that is not level; tells whether it took them all.
     fn write_missed(&mut self, slot: u32, frames: &[Arc<Frame>], now: Moment) -> bool {
         let Some(stay) = &self.connections[slot as usize].stay else { return true };
-        // Its topics may be others than when a page was asked for.
+        // What it may read may be less than when a page was asked for.
         let concerns = |frame: &&Arc<Frame>| stay.concerns(frame.topics(), frame.room());
         let concern: Vec<&Arc<Frame>> = frames.iter().filter(concerns).collect();
         for frames in concern.chunks(BATCH) {
@@ -192,7 +186,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         if connection.position < self.ring.extent().floor {
             return self.close(key, CloseReason::SlowConsumer, now);
         }
-        connection.awaits_page = true;
+        connection.page = PageAsked::Yes;
         let topics = stay.topics.topics().to_topics();
         self.effects.push(Effect::Fetch { key, after: connection.position, topics });
     }

@@ -6,11 +6,11 @@ use super::connection::{NEVER, Owed, Phase, Unsent};
 use super::shard::Shard;
 use super::socket::Socket;
 use super::wheel::{TICK_MILLISECONDS, Tick};
-use super::{CloseReason, Guard, Key, Moment, Renewal, ticks};
+use super::{Guard, Key, Moment, Renewal, ticks};
 use crate::event::Payload;
 use crate::frame::{Block, Chunk};
-use crate::identity::{Identity, Stamp};
-use crate::rights::{self, Filter};
+use crate::identity::Stamp;
+use crate::rights::Reader;
 
 /// The tick at which a credential ends. What has ended already does so now.
 pub(super) fn tick_of(expires: Option<Stamp>, now: Moment) -> Tick {
@@ -42,27 +42,27 @@ impl<S: Socket, G: Guard> Shard<S, G> {
 
     /// Puts a connection under a new credential of its user, with what that one may listen to. A right
     /// that it lacks ends the stream.
-    pub fn renew(&mut self, key: Key, identity: &Identity, now: Moment) -> Renewal {
+    pub fn renew(
+        &mut self,
+        key: Key,
+        reader: Reader,
+        expires: Option<Stamp>,
+        now: Moment,
+    ) -> Renewal {
         let Some(slot) = self.find(key) else { return Renewal::NoStream };
         let connection = &mut self.connections[slot as usize];
-        let Some(stay) = &mut connection.stay else { return Renewal::NoStream };
-        let topics = stay.topics.topics().to_topics();
-        let Some(wanted) = rights::renewed(identity, &topics) else {
-            self.close(key, CloseReason::Revoked, now);
-            return Renewal::Ended;
+        let Some(stay) = &connection.stay else { return Renewal::NoStream };
+        let reader = match &stay.reader {
+            Some(old) => reader.in_place_of(old),
+            None => reader,
         };
-        stay.filter = Filter::of(identity, &wanted).map(Box::new);
-        if wanted != topics {
-            // Before the old ones are given back, so that topics in both keep their numbers.
-            let new = stay.topics.to(&wanted);
-            let old = std::mem::replace(&mut stay.topics, new);
-            old.set().ids().iter().for_each(|&topic| self.index.remove(topic, slot));
-            stay.topics.set().ids().iter().for_each(|&topic| self.index.insert(topic, slot));
-        }
-        connection.expires = tick_of(identity.expires(), now);
+        connection.expires = tick_of(expires, now);
         connection.knows_of_expiry = false;
         self.rearm(slot);
-        Renewal::Done
+        match self.listen_as(slot, Box::new(reader), now) {
+            true => Renewal::Done,
+            false => Renewal::Ended,
+        }
     }
 }
 

@@ -88,17 +88,6 @@ impl Index {
         }
     }
 
-    /// How many slots are in one of these topics.
-    pub(super) fn count(&self, topics: &[TopicId]) -> usize {
-        let mut slots = RoaringBitmap::new();
-        for topic in topics {
-            self.each(*topic, |slot| {
-                slots.insert(slot);
-            });
-        }
-        slots.len() as usize
-    }
-
     /// Visits the slots of a topic in rising order.
     pub(super) fn each(&self, topic: TopicId, mut visit: impl FnMut(u32)) {
         match self.topics.get(topic as usize).map_or(Who::Nobody, |listeners| listeners.who()) {
@@ -131,7 +120,6 @@ mod tests {
         index.remove(7, 6);
         assert_eq!(slots(&index, 7), [1, 9]);
         index.insert(8, 9);
-        assert_eq!((index.count(&[7, 8]), index.count(&[8]), index.count(&[6])), (2, 1, 0));
         index.remove(7, 1);
         index.remove(7, 9);
         assert!(slots(&index, 7).is_empty());

@@ -8,6 +8,7 @@ mod connection;
 mod delivery;
 mod expiry;
 mod index;
+mod review;
 pub mod shard;
 mod socket;
 mod thread;
@@ -26,10 +27,10 @@ use tokio::sync::oneshot;
 use crate::cursor::Position;
 use crate::event::Payload;
 use crate::frame::{Block, Ephemeral, Framing, farewell};
-use crate::identity::{Identity, Stamp};
+use crate::identity::Stamp;
 use crate::log::EventLog;
 use crate::metrics::Metrics;
-use crate::rights::Filter;
+use crate::rights::Reader;
 use crate::room::Room;
 use crate::topic::{Held, Subscription};
 
@@ -120,8 +121,8 @@ pub struct Seat<S, G> {
     pub id: ConnectionId,
     /// What it listens to.
     pub topics: Subscription,
-    /// What it may read of that.
-    pub filter: Option<Box<Filter>>,
+    /// Who reads it, if that is not simply all of that for as long as it lives.
+    pub reader: Option<Box<Reader>>,
     /// From when on its credential counts no more, if that ends.
     pub expires: Option<Stamp>,
     /// What it occupies.
@@ -291,11 +292,35 @@ impl<G: Guard> Reactor<G> {
         &self,
         shard: ShardNumber,
         key: Key,
-        identity: Arc<Identity>,
+        reader: Reader,
+        expires: Option<Stamp>,
     ) -> oneshot::Receiver<Renewal> {
         let (answer, answered) = oneshot::channel();
-        self.inboxes[shard].send(Command::Renew { key, identity, answer });
+        self.inboxes[shard].send(Command::Renew { key, reader, expires, answer });
         answered
+    }
+
+    /// Lets the streams on any of these topics listen to what they may now; returns when all do.
+    pub async fn review(&self, topics: Held) {
+        let topics = Arc::new(topics);
+        let review = |answer| Command::Review { topics: Arc::clone(&topics), answer };
+        self.ask_all(review).await;
+    }
+
+    /// Asks every shard, and waits for what all of them answer.
+    async fn ask_all<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Command<G>) -> Vec<T> {
+        let mut asked = Vec::with_capacity(self.inboxes.len());
+        for inbox in &self.inboxes {
+            let (answer, answered) = oneshot::channel();
+            inbox.send(question(answer));
+            asked.push(answered);
+        }
+        let mut answers = Vec::with_capacity(asked.len());
+        for answered in asked {
+            // Nothing comes when the shards have stopped.
+            answers.extend(answered.await.ok());
+        }
+        answers
     }
 
     /// Sends an event to those who are there and not behind.
@@ -305,20 +330,13 @@ impl<G: Guard> Reactor<G> {
         }
     }
 
-    /// How many streams listen to one of these topics, each counted once.
-    pub async fn listeners(&self, topics: Held) -> usize {
-        let topics = Arc::new(topics);
-        let mut asked = Vec::with_capacity(self.inboxes.len());
-        for inbox in &self.inboxes {
-            let (answer, answered) = oneshot::channel();
-            inbox.send(Command::Count { topics: Arc::clone(&topics), answer });
-            asked.push(answered);
-        }
-        let mut listeners = 0;
-        for answered in asked {
-            listeners += answered.await.unwrap_or(0);
-        }
-        listeners
+    /// How many streams listen to one of these topics and may read what is of this room, each counted
+    /// once.
+    pub async fn listeners(&self, topics: Held, room: Option<&str>) -> usize {
+        let (topics, room) = (Arc::new(topics), room.map(Arc::from));
+        let count =
+            |answer| Command::Count { topics: Arc::clone(&topics), room: room.clone(), answer };
+        self.ask_all(count).await.into_iter().sum()
     }
 
     /// Tells every stream that the server ends, at a pace that is done well before `until`.

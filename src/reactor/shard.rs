@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::connection::{Connection, Due, Owed, Phase, Stay, UNMARKED, Unsent, Written};
+use super::connection::{Connection, Due, Owed, PageAsked, Phase, Stay, UNMARKED, Unsent, Written};
 use super::expiry;
 use super::index::Index;
 use super::socket::{Pace, Socket};
@@ -125,9 +125,24 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         std::mem::take(&mut self.effects)
     }
 
-    /// How many connections listen to one of these topics.
-    pub fn listeners(&self, topics: &TopicSet) -> usize {
-        self.index.count(topics.ids())
+    /// How many connections listen to one of these topics and may read what is of this room.
+    pub fn listeners(&self, topics: &TopicSet, room: Option<&str>) -> usize {
+        let reads = |slot: &u32| {
+            let stay = &self.connections[*slot as usize].stay;
+            stay.as_ref().is_some_and(|stay| stay.concerns(topics, room))
+        };
+        self.listening(topics).iter().filter(|slot| reads(slot)).count()
+    }
+
+    /// The slots of the connections that listen to one of these topics.
+    pub(super) fn listening(&self, topics: &TopicSet) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for &topic in topics.ids() {
+            self.index.each(topic, |slot| slots.push(slot));
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     /// What was done since the last call.
@@ -166,13 +181,14 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         let key = self.next_key();
         self.generation = self.generation.wrapping_add(1);
         let kept = seat.guard.seated(key);
+        let outdated = seat.reader.as_ref().is_some_and(|reader| reader.is_outdated());
         for &topic in seat.topics.set().ids() {
             self.index.insert(topic, key.slot);
         }
         self.connections.insert(Connection {
             socket: seat.socket,
             id: seat.id,
-            stay: Some(Stay { topics: seat.topics, filter: seat.filter, _guard: seat.guard }),
+            stay: Some(Stay { topics: seat.topics, reader: seat.reader, _guard: seat.guard }),
             unsent: Some(Unsent::new(Owed::Own(seat.opening), 0)),
             position: seat.start,
             phase: Phase::Replaying,
@@ -184,15 +200,21 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             knows_of_expiry: false,
             marks: UNMARKED,
             framing: seat.framing,
-            awaits_page: false,
+            page: PageAsked::No,
             watched: false,
         });
         self.tally.opened += 1;
         self.rearm(key.slot);
-        match kept {
-            Ok(()) => self.read_on(key.slot, now),
-            // Without what it missed: it may have lost the right to it.
-            Err(reason) => self.close(key, reason, now),
+        // Each before it gets what it missed: it may have lost the right to it, or won more.
+        let stays = match kept {
+            Err(reason) => {
+                self.close(key, reason, now);
+                false
+            }
+            Ok(()) => !outdated || self.review_one(key.slot, now),
+        };
+        if stays {
+            self.read_on(key.slot, now);
         }
     }
 
@@ -236,10 +258,11 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     pub fn page(&mut self, key: Key, page: Result<Page, PageError>, now: Moment) {
         let Some(slot) = self.find(key) else { return };
         let connection = &mut self.connections[slot as usize];
-        connection.awaits_page = false;
+        let asked = std::mem::replace(&mut connection.page, PageAsked::No);
         connection.last_taken = now.tick;
         self.rearm(slot);
         match page {
+            Ok(_) if asked == PageAsked::Outdated => self.read_on(slot, now),
             Ok(page) => self.take_page(slot, page, now),
             Err(PageError::Gone) => self.close(key, CloseReason::SlowConsumer, now),
             Err(PageError::Unavailable) => self.close(key, CloseReason::Fault, now),

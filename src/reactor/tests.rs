@@ -8,6 +8,7 @@ mod expiry;
 mod heartbeat;
 mod kit;
 mod line;
+mod members;
 mod narrowed;
 mod pages;
 mod replay;

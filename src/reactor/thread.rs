@@ -15,9 +15,10 @@ use super::shard::{Effect, Shard, Tally};
 use super::wheel::{TICK_MILLISECONDS, Tick};
 use super::{CloseReason, Guard, Key, Moment, Peer, Renewal, Seat, Settings};
 use crate::frame::Ephemeral;
-use crate::identity::Identity;
+use crate::identity::Stamp;
 use crate::log::{EventLog, Page, PageError};
 use crate::metrics::Metrics;
+use crate::rights::Reader;
 use crate::room::Room;
 use crate::topic::Held;
 use crate::vital;
@@ -38,9 +39,10 @@ const RETURN_AFTER: std::ops::RangeInclusive<u64> = 1_000..=8_000;
 pub(super) enum Command<G> {
     Seat(Seat<Peer, G>),
     Close(Key, CloseReason),
-    Renew { key: Key, identity: Arc<Identity>, answer: oneshot::Sender<Renewal> },
+    Renew { key: Key, reader: Reader, expires: Option<Stamp>, answer: oneshot::Sender<Renewal> },
+    Review { topics: Arc<Held>, answer: oneshot::Sender<()> },
     Ephemeral(Arc<Ephemeral>),
-    Count { topics: Arc<Held>, answer: oneshot::Sender<usize> },
+    Count { topics: Arc<Held>, room: Option<Arc<str>>, answer: oneshot::Sender<usize> },
     Page(Key, Result<Page, PageError>),
     Drain { until: Instant },
     Stop,
@@ -208,18 +210,21 @@ impl<G: Guard> Turner<G> {
         match command {
             Command::Seat(seat) => self.seat(seat, now),
             Command::Close(key, reason) => self.shard.close(key, reason, now),
-            Command::Renew { key, identity, answer } => {
-                // Whoever asked may be gone; it is done all the same.
-                let _ = answer.send(self.shard.renew(key, &identity, now));
+            // Whoever asked one of these may be gone; it is done all the same.
+            Command::Renew { key, reader, expires, answer } => {
+                let _ = answer.send(self.shard.renew(key, reader, expires, now));
+            }
+            Command::Review { topics, answer } => {
+                self.shard.review(topics.set(), now);
+                let _ = answer.send(());
             }
             Command::Ephemeral(event) => {
                 // What was kept before it comes before it.
                 self.shard.reach(self.log.ring().extent().head, now);
                 self.shard.deliver_ephemeral(&event, now);
             }
-            Command::Count { topics, answer } => {
-                // Whoever asked may be gone.
-                let _ = answer.send(self.shard.listeners(topics.set()));
+            Command::Count { topics, room, answer } => {
+                let _ = answer.send(self.shard.listeners(topics.set(), room.as_deref()));
             }
             Command::Page(key, page) => self.shard.page(key, page, now),
             Command::Drain { until } => {

@@ -25,9 +25,12 @@ pub(crate) fn get(target: &str) -> Request {
 
 /// A POST of JSON.
 pub(crate) fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
-    let body = body.into();
-    let request = request("POST", target).field("Content-Type", "application/json");
-    request.field("Content-Length", body.len().to_string()).body(body)
+    request("POST", target).json(body)
+}
+
+/// A PUT of JSON.
+pub(crate) fn put(target: &str, body: impl Into<Vec<u8>>) -> Request {
+    request("PUT", target).json(body)
 }
 
 pub(crate) fn request(method: &str, target: &str) -> Request {
@@ -53,6 +56,12 @@ impl Request {
 
     pub(crate) fn cursor(self, cursor: impl AsRef<[u8]>) -> Self {
         self.field("Last-Event-ID", cursor)
+    }
+
+    fn json(self, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        let typed = self.field("Content-Type", "application/json");
+        typed.field("Content-Length", body.len().to_string()).body(body)
     }
 
     pub(crate) fn http_1_0(mut self) -> Self {

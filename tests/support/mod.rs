@@ -21,7 +21,7 @@ use base64::Engine;
 pub(crate) use browser::{Browser, Site};
 pub(crate) use clogged::{clogged_stream, clogged_stream_of};
 pub(crate) use elsewhere::{connect_from, peer_from};
-pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, request};
+pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, put, request};
 pub(crate) use server::{Server, Setup, rill};
 pub(crate) use sse::{Event, Stream};
 

@@ -6,28 +6,28 @@ use super::{Draft, Fields};
 use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
 use crate::identity::Identity;
-use crate::rights;
+use crate::rights::Reader;
 use crate::topic::Topic;
 
 /// What a stream listens to: one room, or every one that is open to its user.
-pub fn topics(room: Option<&Name>, caller: &Identity) -> Vec<Topic> {
-    room.map_or_else(|| rights::rooms_of(caller), |room| vec![Topic::room(room)])
+pub fn topics(room: Option<&Name>) -> Vec<Topic> {
+    vec![room.map_or_else(Topic::rooms, Topic::room)]
 }
 
 /// Refuses who may not speak in a room.
-fn must_enter(caller: &Identity, room: &Name) -> Result<(), Problem> {
-    match caller.roles.may_publish() || caller.may_enter(room.as_str()) {
+fn must_enter(caller: &Identity, reader: &Reader, room: &Name) -> Result<(), Problem> {
+    match caller.roles.may_publish() || reader.may_read(Some(room.as_str())) {
         true => Ok(()),
         false => Err(Problem::forbidden("This room is not open to you.")),
     }
 }
 
 /// `POST /chat/send`
-pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+pub fn send(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
     fields.require(&["roomId", "message"])?;
     let room = fields.name("roomId")?;
     let message = fields.text("message")?;
-    must_enter(caller, &room)?;
+    must_enter(caller, reader, &room)?;
     let payload = Payload::object()
         .id()
         .text("roomId", Some(room.as_str()))
@@ -40,10 +40,10 @@ pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
 }
 
 /// `POST /chat/typing`
-pub fn typing(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+pub fn typing(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
     fields.require(&["roomId"])?;
     let room = fields.name("roomId")?;
-    must_enter(caller, &room)?;
+    must_enter(caller, reader, &room)?;
     let payload = Payload::object()
         .text("roomId", Some(room.as_str()))
         .text("userId", Some(caller.user.as_str()))

@@ -6,6 +6,7 @@ use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::identity::Identity;
+use crate::rights::Reader;
 use crate::topic::Topic;
 
 const TYPES: [&str; 4] = ["info", "success", "warning", "error"];
@@ -34,14 +35,18 @@ pub fn welcome() -> Event {
 }
 
 /// `POST /api/notifications`
-pub fn notification(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+pub fn notification(
+    fields: &Fields<'_>,
+    caller: &Identity,
+    reader: &Reader,
+) -> Result<Draft, Problem> {
     fields.require(&["message"])?;
     let message = fields.text("message")?;
     let title = fields.optional_text("title")?;
     let kind = fields.choice("notificationType", &TYPES)?.unwrap_or("info");
     let duration = fields.count("duration")?.unwrap_or(DURATION);
     let audience = Audience::read(fields)?.unwrap_or_else(|| Audience::of(caller));
-    let topics = audience.topics(caller)?;
+    let topics = audience.topics(caller, reader)?;
     let payload =
         Payload::object().text("type", Some("notification")).text("notificationType", Some(kind));
     // Left out when there is none, as the guide shows it.
@@ -54,12 +59,12 @@ pub fn notification(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Pro
 }
 
 /// `POST /api/updates`
-pub fn update(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+pub fn update(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
     fields.require(&["entity", "action"])?;
     let entity = fields.name("entity")?;
     let action = fields.choice("action", &ACTIONS)?;
     let data = fields.any_json("payload")?;
-    let topics = Audience::required(fields)?.topics(caller)?;
+    let topics = Audience::required(fields)?.topics(caller, reader)?;
     let payload = Payload::object()
         .text("type", Some("update"))
         .text("entity", Some(entity.as_str()))
@@ -70,11 +75,18 @@ pub fn update(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> 
 }
 
 /// `POST /api/events`
-pub fn event(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
+pub fn event(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
+    custom(fields, || Audience::required(fields)?.topics(caller, reader))
+}
+
+/// An event of a publisher's own, to whomever `topics` says.
+pub(super) fn custom(
+    fields: &Fields<'_>,
+    topics: impl FnOnce() -> Result<Vec<Topic>, Problem>,
+) -> Result<Draft, Problem> {
     fields.require(&["event"])?;
     let name = fields.event_name("event")?;
     let payload = Payload::of(&fields.any_json("data")?);
     let ephemeral = fields.truth("ephemeral")?.unwrap_or(false);
-    let topics = Audience::required(fields)?.topics(caller)?;
-    Ok(Draft { event: Event { topics, name, payload }, ephemeral })
+    Ok(Draft { event: Event { topics: topics()?, name, payload }, ephemeral })
 }

@@ -6,8 +6,10 @@ pub mod chat;
 pub mod credentials;
 pub mod guide;
 pub mod manager;
+pub mod membership;
 pub mod notifications;
 pub mod realtime;
+pub mod service;
 pub mod system;
 
 use crate::event::{Event, Name};
@@ -75,8 +77,12 @@ impl Fields<'_> {
 
     /// A name, or a whole number that is taken as one.
     fn name(&self, name: &str) -> Result<Name, Problem> {
-        let value = self.0.given(name).ok_or_else(|| Problem::field(name, "required"))?;
-        read_name(name, value.get())
+        self.optional_name(name)?.ok_or_else(|| Problem::field(name, "required"))
+    }
+
+    /// The same, if there is one.
+    fn optional_name(&self, name: &str) -> Result<Option<Name>, Problem> {
+        self.0.given(name).map(|value| read_name(name, value.get())).transpose()
     }
 
     /// One of a few words, if there is any.
@@ -123,9 +129,22 @@ impl Fields<'_> {
         value.get().parse().map(Some).map_err(wrong)
     }
 
-    /// A list of names, if there is one.
+    /// A list of names, each once, which may be empty.
+    fn names(&self, name: &str) -> Result<Vec<Name>, Problem> {
+        let value = self.0.given(name).ok_or_else(|| Problem::field(name, "required"))?;
+        read_names(name, value.get())
+    }
+
+    /// A list of names that is not empty, if there is one.
     fn optional_names(&self, name: &str) -> Result<Option<Vec<Name>>, Problem> {
-        self.0.given(name).map(|value| read_names(name, value.get())).transpose()
+        if !self.given(name) {
+            return Ok(None);
+        }
+        let names = self.names(name)?;
+        match names.is_empty() {
+            true => Err(Problem::field(name, "must not be empty")),
+            false => Ok(Some(names)),
+        }
     }
 
     /// Any value, as it was written, `null` too.
@@ -168,7 +187,7 @@ pub enum Target {
 }
 
 fn read_names(field: &str, json: &str) -> Result<Vec<Name>, Problem> {
-    let wrong = || Problem::field(field, "must be a list of ids that is not empty");
+    let wrong = || Problem::field(field, "must be a list of ids");
     let values: Vec<&serde_json::value::RawValue> =
         serde_json::from_str(json).map_err(|_| wrong())?;
     let mut seen = std::collections::HashSet::with_capacity(values.len());
@@ -179,7 +198,7 @@ fn read_names(field: &str, json: &str) -> Result<Vec<Name>, Problem> {
             names.push(name);
         }
     }
-    if names.is_empty() { Err(wrong()) } else { Ok(names) }
+    Ok(names)
 }
 
 fn read_name(field: &str, json: &str) -> Result<Name, Problem> {

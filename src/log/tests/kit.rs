@@ -130,7 +130,7 @@ pub(super) fn stored(
 
 /// The position after which a store has at most `limit` events to room a.
 pub(super) fn newest(journal: &Journal, after: Position, limit: usize) -> Position {
-    let mut search = Search::new(after, limit);
+    let mut search = Search::new(after, limit, None);
     // In steps of two records, to see them join.
     let mut step = || journal.shared().search(&mut search, &[room("a")], 2).expect("readable");
     (0..12).find_map(|_| step()).expect("a few records are a few steps")

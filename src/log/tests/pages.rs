@@ -125,9 +125,11 @@ fn the_ring_counts_as_the_store_does() {
     at.extend((1..=12).map(|n| publish(&log, ["a", "b", "a b"][n % 3], "x").position));
     for (after, limit, expected) in [(0, 3, 8), (0, 1, 11), (0, 7, 2), (0, 8, 0), (6, 2, 9)] {
         let set = topics.hold(&[room("a")]);
-        let newest = log.newest(at[after], &set, limit);
+        let newest = log.newest(at[after], &set, None, limit);
         assert_eq!(block_on(newest), Ok(at[expected]), "{limit} after {after}");
     }
     log.ring().cut(at[4]);
-    assert_eq!(block_on(log.newest(at[3], &topics.hold(&[room("a")]), 3)), Err(PageError::Gone));
+    let set = topics.hold(&[room("a")]);
+    let newest = log.newest(at[3], &set, None, 3);
+    assert_eq!(block_on(newest), Err(PageError::Gone));
 }

@@ -13,11 +13,12 @@ use crate::event::{Event, Name, Payload};
 use crate::frame::{Ephemeral, Frame, Framing};
 use crate::identity::{Identity, Stamp};
 use crate::log::{Extent, Page, PageError, Ring};
+use crate::members::{Change, Group, Members};
 use crate::reactor::shard::{Effect, Shard, Tally};
 use crate::reactor::wheel::Tick;
 use crate::reactor::{CloseReason, ConnectionId, Key, Limits, Moment, Seat, Settings};
-use crate::rights::Filter;
-use crate::topic::{Topic, Topics};
+use crate::rights::Reader;
+use crate::topic::{Subscription, Topic, Topics};
 
 pub(super) use super::line::{End, Line, Permit, Place, Says, Take};
 
@@ -29,28 +30,38 @@ pub(super) const LIMITS: Limits =
 
 /// Who comes in, and how.
 pub(super) struct Visitor {
-    rooms: &'static str,
     start: Option<Position>,
     framing: Framing,
     script: Vec<Take>,
     otherwise: Take,
     replaced: bool,
     expires: Option<Stamp>,
-    reader: Option<Identity>,
+    on: On,
+    identity: Identity,
+    meanwhile: Option<(Group, Change)>,
+}
+
+/// What a stream is on.
+enum On {
+    Rooms(&'static str),
+    AllRooms,
+    /// Its user's topic and his conversations.
+    Conversations,
 }
 
 /// A stream of these rooms that begins at the head and takes everything.
 pub(super) fn to(rooms: &'static str) -> Visitor {
     let (framing, script, otherwise) = (Framing::Chunked, Vec::new(), Take::All);
     Visitor {
-        rooms,
         start: None,
         framing,
         script,
         otherwise,
         replaced: false,
         expires: None,
-        reader: None,
+        on: On::Rooms(rooms),
+        identity: somebody(),
+        meanwhile: None,
     }
 }
 
@@ -77,8 +88,18 @@ impl Visitor {
     }
 
     /// On every open room, as far as this identity may hear them.
-    pub(super) fn on_all_rooms(self, reader: Identity) -> Visitor {
-        Visitor { reader: Some(reader), ..self }
+    pub(super) fn on_all_rooms(self, identity: Identity) -> Visitor {
+        Visitor { on: On::AllRooms, identity, ..self }
+    }
+
+    /// On whatever conversations its user is in.
+    pub(super) fn on_conversations(self) -> Visitor {
+        Visitor { on: On::Conversations, ..self }
+    }
+
+    /// A list changes while it is on its way to its shard.
+    pub(super) fn while_changes(self, group: Group, change: Change) -> Visitor {
+        Visitor { meanwhile: Some((group, change)), ..self }
     }
 
     pub(super) fn replaced(self) -> Visitor {
@@ -136,6 +157,7 @@ pub(super) struct House {
     pub(super) shard: Shard<End, Place>,
     pub(super) ring: Arc<Ring>,
     pub(super) topics: Arc<Topics>,
+    members: Arc<Members>,
     pub(super) tick: Tick,
     /// All that was ever published: what a store would have.
     pub(super) kept: Vec<Arc<Frame>>,
@@ -186,6 +208,7 @@ impl House {
             shard: Shard::new(settings, Epoch::from_bits(EPOCH), Arc::clone(&ring), 0),
             ring,
             topics: Arc::default(),
+            members: Arc::default(),
             tick: 0,
             kept: Vec::new(),
             watched: Vec::new(),
@@ -200,6 +223,7 @@ impl House {
 
     pub(super) fn seat(&mut self, visitor: Visitor) -> Peer {
         let (now, start) = (self.now(), visitor.start.unwrap_or(self.ring.extent().head));
+        let (reader, topics) = self.listens(&visitor);
         let line = Rc::new(RefCell::new(Line {
             script: visitor.script.into(),
             otherwise: visitor.otherwise,
@@ -218,33 +242,62 @@ impl House {
         // As the thread does it: the shard must have got as far as the stream.
         self.shard.reach(start, now);
         let key = self.shard.next_key();
-        let listens = match &visitor.reader {
-            Some(_) => vec![Topic::rooms()],
-            None => topics(visitor.rooms),
-        };
+        let framing = visitor.framing;
         let seat = Seat {
             socket: End(Rc::clone(&line)),
             id: ConnectionId(self.seated),
-            filter: Filter::of(visitor.reader.as_ref().unwrap_or(&somebody()), &listens)
-                .map(Box::new),
-            topics: self.topics.subscribe(&listens),
+            reader,
+            topics,
             expires: visitor.expires,
             guard: Place(Arc::clone(&permit)),
             start,
-            framing: visitor.framing,
+            framing,
             opening: OPENING.as_bytes().into(),
         };
+        // What happens while a stream is on its way to its shard.
+        if let Some((group, change)) = visitor.meanwhile {
+            change_list(&self.members, &group, &change);
+        }
         self.shard.seat(seat, now);
         self.note_effects();
-        Peer { key, framing: visitor.framing, line, permit }
+        Peer { key, framing, line, permit }
+    }
+
+    fn listens(&self, visitor: &Visitor) -> (Option<Box<Reader>>, Subscription) {
+        let reader = Reader::new(&visitor.identity, &visitor.identity.user, &self.members);
+        let (reader, mut topics) = match visitor.on {
+            On::Rooms(rooms) => (reader, topics(rooms)),
+            On::AllRooms => (reader, vec![Topic::rooms()]),
+            On::Conversations => {
+                (reader.following_conversations(), vec![Topic::user(&visitor.identity.user)])
+            }
+        };
+        topics.extend(reader.besides(&topics));
+        let reader = Some(Box::new(reader)).filter(|reader| reader.stays_with(&topics));
+        (reader, self.topics.subscribe(&topics))
+    }
+
+    /// Changes a list, as the hub does it.
+    pub(super) fn change(&mut self, group: &Group, change: &Change) {
+        change_list(&self.members, group, change);
+        let topic = match group {
+            Group::Room(room) => Topic::room(room),
+            Group::Conversation(_) => Topic::user(&somebody().user),
+        };
+        let now = self.now();
+        self.shard.review(self.topics.hold(&[topic]).set(), now);
+        self.note_effects();
     }
 
     /// Publishes to rooms; the shard has not looked yet.
     pub(super) fn publish(&mut self, rooms: &str, text: &str) -> Arc<Frame> {
-        let event = message(rooms, text);
+        self.publish_event(&message(rooms, text))
+    }
+
+    pub(super) fn publish_event(&mut self, event: &Event) -> Arc<Frame> {
         let topics = self.topics.hold(&event.topics);
         let position = place(self.kept.len() + 1);
-        let frame = Arc::new(Frame::encode(position, Epoch::from_bits(EPOCH), &event, topics));
+        let frame = Arc::new(Frame::encode(position, Epoch::from_bits(EPOCH), event, topics));
         self.kept.push(Arc::clone(&frame));
         self.ring.push(vec![Arc::clone(&frame)]);
         frame
@@ -319,7 +372,8 @@ impl House {
     /// A new credential for a stream.
     pub(super) fn renew(&mut self, peer: &Peer, identity: &Identity) {
         let now = self.now();
-        self.shard.renew(peer.key, identity, now);
+        let reader = Reader::new(identity, &identity.user, &self.members);
+        self.shard.renew(peer.key, reader, identity.expires(), now);
         self.note_effects();
     }
 
@@ -364,6 +418,10 @@ impl House {
 /// Nobody in particular, who may hear everything.
 pub(super) fn somebody() -> Identity {
     Identity::of(Name::new("somebody").expect("a name"))
+}
+
+fn change_list(members: &Members, group: &Group, change: &Change) {
+    members.apply(group, &members.outcome(group, change));
 }
 
 /// So many ticks after the wall clock, which stands still.

@@ -21,8 +21,9 @@ fn a_token_says_who_somebody_is() {
     .expect("an identity");
     assert_eq!((ann.user.as_str(), ann.username.as_str()), ("ann", "Ann Ω"));
     assert!(ann.roles.may_publish() && !ann.roles.is_admin());
-    assert!(ann.may_hear("private-a") && ann.may_hear("team-7") && !ann.may_hear("orders"));
-    assert!(!ann.may_enter("lobby"));
+    let hears = |channel| ann.grants.may_hear(channel);
+    assert!(hears("private-a") && hears("team-7") && !hears("orders"));
+    assert!(!ann.grants.rooms.allows("lobby"));
     assert_eq!(ann.grants.conversations, Allowed::Open);
     let credential = ann.credential.expect("what it rests on");
     assert_eq!(credential.id.as_deref(), Some("t-1"));

@@ -110,7 +110,8 @@ fn what_is_minted_is_taken() {
         let keys = keys([HMAC.key_for(algorithm, Some("main"), None)]);
         let ann = verify(&token, &keys, &rules, now()).expect("an identity");
         assert_eq!((ann.user.as_str(), ann.username.as_str()), ("ann", "Ann"));
-        assert!(ann.roles.may_publish() && ann.may_hear("private-x") && !ann.may_enter("lobby"));
+        assert!(ann.roles.may_publish() && ann.grants.may_hear("private-x"));
+        assert!(!ann.grants.rooms.allows("lobby"));
         let credential = ann.credential.expect("what it rests on");
         assert_eq!(credential.id.as_deref(), Some("t-1"));
         assert_eq!(credential.issued, Stamp(NOW * 1000));

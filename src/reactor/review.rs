@@ -1,0 +1,56 @@
+//! What a stream listens to, chosen anew: its credential or the lists of members have changed.
+
+use super::shard::Shard;
+use super::socket::Socket;
+use super::{CloseReason, Guard, Moment};
+use crate::rights::Reader;
+use crate::topic::{Topic, TopicSet};
+
+impl<S: Socket, G: Guard> Shard<S, G> {
+    /// Lets the streams on any of these topics listen to what they may now, and no more.
+    pub fn review(&mut self, topics: &TopicSet, now: Moment) {
+        for slot in self.listening(topics) {
+            self.review_one(slot, now);
+        }
+    }
+
+    /// The same for one, if there is anything about it that can change. Tells whether it stays.
+    pub(super) fn review_one(&mut self, slot: u32, now: Moment) -> bool {
+        let connection = &mut self.connections[slot as usize];
+        match connection.stay.as_mut().and_then(|stay| stay.reader.take()) {
+            Some(reader) => self.listen_as(slot, reader, now),
+            None => true,
+        }
+    }
+
+    /// Lets a stream listen to what this reader may, or ends it. Tells whether it stays.
+    pub(super) fn listen_as(&mut self, slot: u32, reader: Box<Reader>, now: Moment) -> bool {
+        let Some(stay) = &mut self.connections[slot as usize].stay else { return false };
+        let topics = stay.topics.topics().to_topics();
+        let Some(wanted) = reader.review(&topics) else {
+            self.close(self.key(slot), CloseReason::Revoked, now);
+            return false;
+        };
+        stay.reader = Some(reader).filter(|reader| reader.stays_with(&wanted));
+        if !same(&topics, &wanted) {
+            self.resubscribe(slot, &wanted);
+        }
+        true
+    }
+
+    fn resubscribe(&mut self, slot: u32, topics: &[Topic]) {
+        let connection = &mut self.connections[slot as usize];
+        let Some(stay) = &mut connection.stay else { return };
+        // Before the old ones are given back, so that topics in both keep their numbers.
+        let new = stay.topics.to(topics);
+        let old = std::mem::replace(&mut stay.topics, new);
+        old.set().ids().iter().for_each(|&topic| self.index.remove(topic, slot));
+        stay.topics.set().ids().iter().for_each(|&topic| self.index.insert(topic, slot));
+        connection.page = connection.page.outdated();
+    }
+}
+
+/// Whether the same topics are in both; each is there once.
+fn same(some: &[Topic], others: &[Topic]) -> bool {
+    some.len() == others.len() && some.iter().all(|topic| others.contains(topic))
+}
