@@ -13,3 +13,5 @@ mod narrowed;
 mod pages;
 mod replay;
 mod scripts;
+mod visitor;
+mod words;

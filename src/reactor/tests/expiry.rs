@@ -14,11 +14,6 @@ fn expired() -> String {
     last_words(&disconnected("token_expired", "The credential of this stream has expired"))
 }
 
-fn revoked() -> String {
-    let message = "The credential of this stream, or its right to it, was withdrawn";
-    last_words(&disconnected("revoked", message))
-}
-
 fn with_credential(ticks: u64) -> Identity {
     let credential = Credential { id: None, issued: stamp(0), expires: Some(stamp(ticks)) };
     Identity { credential: Some(credential), ..somebody() }

@@ -21,91 +21,14 @@ use crate::rights::Reader;
 use crate::topic::{Subscription, Topic, Topics};
 
 pub(super) use super::line::{End, Line, Permit, Place, Says, Take};
+pub(super) use super::visitor::{On, Visitor, to};
+pub(super) use super::words::*;
 
 /// What every stream gets first; its own bytes matter only to `http`.
 pub(super) const OPENING: &str = "[opening]";
 /// The contract's defaults: 30 s, 5 min, 60 s and 30 s.
 pub(super) const LIMITS: Limits =
     Limits { heartbeat: 300, idle: 3_000, max_lag: 600, expiry_notice: 300 };
-
-/// Who comes in, and how.
-pub(super) struct Visitor {
-    start: Option<Position>,
-    framing: Framing,
-    script: Vec<Take>,
-    otherwise: Take,
-    replaced: bool,
-    expires: Option<Stamp>,
-    on: On,
-    identity: Identity,
-    meanwhile: Option<(Group, Change)>,
-}
-
-/// What a stream is on.
-enum On {
-    Rooms(&'static str),
-    AllRooms,
-    /// Its user's topic and his conversations.
-    Conversations,
-}
-
-/// A stream of these rooms that begins at the head and takes everything.
-pub(super) fn to(rooms: &'static str) -> Visitor {
-    let (framing, script, otherwise) = (Framing::Chunked, Vec::new(), Take::All);
-    Visitor {
-        start: None,
-        framing,
-        script,
-        otherwise,
-        replaced: false,
-        expires: None,
-        on: On::Rooms(rooms),
-        identity: somebody(),
-        meanwhile: None,
-    }
-}
-
-impl Visitor {
-    pub(super) fn after(self, start: Position) -> Visitor {
-        Visitor { start: Some(start), ..self }
-    }
-
-    pub(super) fn framed(self, framing: Framing) -> Visitor {
-        Visitor { framing, ..self }
-    }
-
-    pub(super) fn scripted(self, script: &[Take]) -> Visitor {
-        Visitor { script: script.to_vec(), ..self }
-    }
-
-    pub(super) fn blocked(self) -> Visitor {
-        Visitor { otherwise: Take::Nothing, ..self }
-    }
-
-    /// With a credential that ends so many ticks from now.
-    pub(super) fn expiring(self, ticks: u64) -> Visitor {
-        Visitor { expires: Some(stamp(ticks)), ..self }
-    }
-
-    /// On every open room, as far as this identity may hear them.
-    pub(super) fn on_all_rooms(self, identity: Identity) -> Visitor {
-        Visitor { on: On::AllRooms, identity, ..self }
-    }
-
-    /// On whatever conversations its user is in.
-    pub(super) fn on_conversations(self) -> Visitor {
-        Visitor { on: On::Conversations, ..self }
-    }
-
-    /// A list changes while it is on its way to its shard.
-    pub(super) fn while_changes(self, group: Group, change: Change) -> Visitor {
-        Visitor { meanwhile: Some((group, change)), ..self }
-    }
-
-    pub(super) fn replaced(self) -> Visitor {
-        Visitor { replaced: true, ..self }
-    }
-}
 
 /// The client's side of a seated stream.
 pub(super) struct Peer {
@@ -437,51 +360,4 @@ fn message(rooms: &str, text: &str) -> Event {
     let payload = Payload::object().text("message", Some(text)).finish();
     let all = topics(rooms).into_iter().chain([Topic::rooms()]);
     Event::new(all.collect(), "message", payload)
-}
-
-/// The bytes of these frames for an HTTP/1.1 peer.
-pub(super) fn chunks<'a>(frames: impl IntoIterator<Item = &'a Arc<Frame>>) -> String {
-    framed(Framing::Chunked, frames)
-}
-
-/// The bytes of these frames.
-pub(super) fn framed<'a>(
-    framing: Framing,
-    frames: impl IntoIterator<Item = &'a Arc<Frame>>,
-) -> String {
-    let bytes: Vec<u8> =
-        frames.into_iter().flat_map(|frame| frame.bytes(framing)).copied().collect();
-    String::from_utf8(bytes).expect("text")
-}
-
-/// A chunk, written down once more so that the encoder does not judge itself.
-pub(super) fn chunk(body: &str) -> String {
-    format!("{:x}\r\n{body}\r\n", body.len())
-}
-
-/// The heartbeat at the n-th event.
-pub(super) fn heartbeat(number: usize) -> String {
-    let id = place(number).milliseconds();
-    chunk(&format!("id: {id}-0.0000000a\nevent: heartbeat\ndata: {{}}\n\n"))
-}
-
-/// The block that tells why a stream ends.
-pub(super) fn disconnected(reason: &str, message: &str) -> String {
-    format!(
-        "event: disconnected\ndata: {{\"reason\":\"{reason}\",\"message\":\"{message}\",\
-         \"timestamp\":\"1970-01-01T00:00:05.000Z\"}}\n\n"
-    )
-}
-
-/// The end of a chunked stream.
-pub(super) fn last_words(block: &str) -> String {
-    format!("{}0\r\n\r\n", chunk(block))
-}
-
-pub(super) fn slow_consumer() -> String {
-    last_words(&disconnected("slow_consumer", "The connection was too far behind"))
-}
-
-pub(super) fn idle_timeout() -> String {
-    last_words(&disconnected("idle_timeout", "The connection took no data for too long"))
 }

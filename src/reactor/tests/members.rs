@@ -30,11 +30,6 @@ fn say(house: &mut House, conversation: &str) -> Arc<Frame> {
     house.publish_event(&Event::new(topics, "message:new", payload))
 }
 
-fn revoked() -> String {
-    let message = "The credential of this stream, or its right to it, was withdrawn";
-    last_words(&disconnected("revoked", message))
-}
-
 #[test]
 fn a_stream_follows_its_user_into_conversations_and_out_of_them() {
     let mut house = House::new();
