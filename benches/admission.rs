@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 use rill::event::Name;
-use rill::hub::admission::{Admission, Holder, Limits};
+use rill::hub::admission::{Admission, Holder, Limits, Origin};
 use rill::hub::{Enters, Hub, Request, Settings, Venue};
 use rill::identity::{Credential, Identity, Stamp};
 use rill::log::{self, Durability, EventLog, Retention, Store};
@@ -44,7 +44,8 @@ fn count(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("admission/count");
     for present in PRESENT {
         let admission = Admission::new(LIMITS);
-        let admit = |holder: &Holder| admission.admit(holder).expect("a place");
+        let origin = Origin { address: None, path: 0 };
+        let admit = |holder: &Holder| admission.admit(holder, &origin).expect("a place");
         let permits: Vec<_> =
             (0..present).map(|number| admit(&Holder::User(user(number)))).collect();
         let newcomer = Holder::User(user(present));
@@ -105,6 +106,7 @@ fn plain(number: u64) -> Request {
     let identity = Identity { credential: Some(credential), ..Identity::of(user.clone()) };
     Request {
         holder: Holder::User(user),
+        origin: Origin { address: None, path: 0 },
         client: None,
         topics,
         reader: None,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, SamplingMode};
 use rill::cursor::{Cursor, Position, Requested};
 use rill::event::{Event, Name, Payload};
-use rill::hub::admission::{Holder, Limits};
+use rill::hub::admission::{Holder, Limits, Origin};
 use rill::hub::{Hub, Request, Settings};
 use rill::log::{self, Durability, EventLog, Retention, Store};
 use rill::reactor;
@@ -163,6 +163,7 @@ impl Past {
             for (missed, Cursor { position, epoch }) in &self.cursors {
                 let request = || Request {
                     holder: Holder::Nobody,
+                    origin: Origin { address: None, path: 0 },
                     client: None,
                     topics: vec![topic.clone()],
                     reader: None,

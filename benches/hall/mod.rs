@@ -86,10 +86,11 @@ impl Hall {
 
     /// A stream comes at this moment.
     pub fn seat_at(&mut self, listens: &[Topic], now: Moment) -> Key {
-        let key = self.shard.next_key();
+        let id = ConnectionId::of(0, 0);
+        let key = self.shard.next_key(id);
         let seat = Seat {
             socket: Swallow,
-            id: ConnectionId(0),
+            id,
             topics: self.topics.subscribe(listens),
             reader: None,
             expires: None,

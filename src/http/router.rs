@@ -75,6 +75,11 @@ impl Stream {
         }
     }
 
+    /// Its place among [`Stream::ALL`].
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
     /// Whether it is for somebody who has said who he is.
     pub fn needs_credential(self) -> bool {
         !matches!(self, Stream::SystemStatus | Stream::Manager)

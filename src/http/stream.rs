@@ -17,7 +17,7 @@ use super::{Answer, Server, api};
 use crate::cursor::{Cursor, Requested};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Block, Chunk, Framing};
-use crate::hub::admission::Holder;
+use crate::hub::admission::{Holder, Origin};
 use crate::hub::tickets::Attempt;
 use crate::hub::{Admitted, Enters, Hub, Request, Resume, Venue};
 use crate::identity::Identity;
@@ -105,6 +105,7 @@ impl Wanted {
                 (None, Some(address)) => Holder::Address(address),
                 (None, None) => Holder::Nobody,
             },
+            origin: Origin { address, path: stream.number() },
             // An address is shared by strangers, who must not take each other's place.
             client: user.clone().zip(client.or_else(|| own_client(ticket.as_ref()?))),
             topics,

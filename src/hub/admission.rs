@@ -1,5 +1,7 @@
 //! Which streams there are, and how many there may be: per user or address, and in all.
 
+mod dismissal;
+
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -9,9 +11,10 @@ use parking_lot::Mutex;
 use slab::Slab;
 use thiserror::Error;
 
-use super::revocations::Revocation;
+pub use dismissal::{Dismissal, SentAway};
+
 use crate::event::Name;
-use crate::identity::{Identity, Stamp};
+use crate::identity::Identity;
 use crate::interner::Interner;
 use crate::reactor::{CloseReason, ConnectionId, Key, ShardNumber};
 use crate::room::Room;
@@ -25,6 +28,15 @@ pub enum Holder {
     Address(IpAddr),
     /// Nobody: an anonymous peer on a unix socket. Only the limit on all streams holds.
     Nobody,
+}
+
+/// Where a stream comes from and was asked for; many have it in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The client's address, where it has one.
+    pub address: Option<IpAddr>,
+    /// Its path, as a number of the front's own: a byte, where a text would take sixteen.
+    pub path: u8,
 }
 
 /// The most streams.
@@ -59,6 +71,7 @@ struct Streams {
     entries: Slab<Entry>,
     /// A holder's count is how often it is held.
     holders: Interner<Holder>,
+    origins: Interner<Origin>,
     /// The upper half of the next number.
     next: u32,
 }
@@ -68,6 +81,7 @@ const _: () = assert!(size_of::<Entry>() <= 40);
 
 struct Entry {
     holder: u32,
+    origin: u32,
     /// The upper half of the stream's number; the lower half is the entry's place.
     number: u32,
     /// A [`Standing`], whose parts take 4 bytes less here than it does.
@@ -78,9 +92,9 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(holder: u32) -> Entry {
-        let whereabouts = Whereabouts::Coming { shard: 0 };
-        Entry { holder, number: 0, user: None, token: None, issued: 0, whereabouts }
+    fn new(holder: u32, origin: u32) -> Entry {
+        let whereabouts = Whereabouts::Reserved;
+        Entry { holder, origin, number: 0, user: None, token: None, issued: 0, whereabouts }
     }
 
     fn stands_on(&mut self, Standing { user, token, issued }: Standing) {
@@ -89,24 +103,37 @@ impl Entry {
 
     /// Whether the stream here is the one with this number, and no later one.
     fn has(&self, id: ConnectionId) -> bool {
-        self.number == (id.0 >> 32) as u32
+        self.number == id.number()
+    }
+
+    /// Where it is, once it is in its shard.
+    fn seated(&self) -> Option<Seated> {
+        match self.whereabouts {
+            Whereabouts::Seated { shard, slot } => Some((shard.into(), Key::of(slot, self.number))),
+            Whereabouts::Reserved | Whereabouts::Coming { .. } | Whereabouts::Dismissed { .. } => {
+                None
+            }
+        }
     }
 }
 
-/// Where a stream with this number has its entry.
-fn place_of(id: ConnectionId) -> usize {
-    id.0 as u32 as usize
-}
-
-/// Where a stream is. There are 256 shards at most.
+/// Where the stream of an entry is. There are 256 shards at most.
+///
+/// ```text
+///  Reserved ──▶ Coming ──▶ Seated
+///                  │          ▲
+///                  └▶ Dismissed
+/// ```
 #[derive(Clone, Copy)]
 enum Whereabouts {
+    /// None has begun yet.
+    Reserved,
     /// On its way to its shard.
-    Coming { shard: u16 },
+    Coming { shard: u8 },
     /// The same, to be ended when it gets there.
-    Withdrawn { shard: u16 },
+    Dismissed { shard: u8, why: Dismissal },
     /// In its shard.
-    Seated { shard: u16, key: Key },
+    Seated { shard: u8, slot: u32 },
 }
 
 /// Whose credential a stream rests on, as digests: what it takes to find it when that is withdrawn.
@@ -122,6 +149,19 @@ struct Standing {
 /// Where to reach a stream.
 pub type Seated = (ShardNumber, Key);
 
+/// A stream that is in its shard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub id: ConnectionId,
+    /// Whom it counts for.
+    pub holder: Holder,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Where it is.
+    pub seated: Seated,
+}
+
 impl Admission {
     /// Nobody is there yet.
     pub fn new(limits: Limits) -> Arc<Admission> {
@@ -130,6 +170,7 @@ impl Admission {
         let streams = Streams {
             entries: Slab::with_capacity(room),
             holders: Interner::with_room_for(room),
+            origins: Interner::with_room_for(room),
             next: rand::random(),
         };
         let digests = RandomState::new();
@@ -137,10 +178,10 @@ impl Admission {
     }
 
     /// Takes a place.
-    pub fn admit(self: &Arc<Self>, holder: &Holder) -> Result<Permit, Full> {
+    pub fn admit(self: &Arc<Self>, holder: &Holder, origin: &Origin) -> Result<Permit, Full> {
         let Limits { per_holder, total } = self.limits;
         let mut streams = self.streams.lock();
-        let Streams { entries, holders, .. } = &mut *streams;
+        let Streams { entries, holders, origins, .. } = &mut *streams;
         let has = holders.find(holder).map_or(0, |id| holders.holders(id));
         if *holder != Holder::Nobody && has as usize >= per_holder {
             return Err(Full::Holder(per_holder));
@@ -148,7 +189,7 @@ impl Admission {
         if entries.len() >= total {
             return Err(Full::Total);
         }
-        let entry = Entry::new(holders.hold(holder));
+        let entry = Entry::new(holders.hold(holder), origins.hold(origin));
         let place = entries.insert(entry) as u32;
         Ok(Permit { admission: Arc::clone(self), place })
     }
@@ -164,74 +205,35 @@ impl Admission {
         let standing = self.standing(identity);
         let mut streams = self.streams.lock();
         let Streams { entries, holders, .. } = &mut *streams;
-        let entry = entries.get_mut(place_of(id))?;
+        let entry = entries.get_mut(id.place() as usize)?;
         let is_his = entry.has(id) && entry.user.is_some() && entry.user == standing.user;
-        match entry.whereabouts {
-            Whereabouts::Seated { shard, key } if is_his => {
-                entry.stands_on(standing);
-                Some(((shard.into(), key), holders.get(entry.holder)?.clone()))
-            }
-            Whereabouts::Seated { .. }
-            | Whereabouts::Coming { .. }
-            | Whereabouts::Withdrawn { .. } => None,
-        }
+        let seated = entry.seated().filter(|_| is_his)?;
+        entry.stands_on(standing);
+        Some((seated, holders.get(entry.holder)?.clone()))
     }
 
-    /// Finds the streams that rest on what was withdrawn: those that are seated, to be closed by
-    /// the caller; those on their way end when they get there.
-    pub fn withdraw(&self, revocation: &Revocation, until: Stamp) -> Vec<Seated> {
-        let digest = match revocation {
-            Revocation::Subject(user) => self.digest(user.as_str()),
-            Revocation::Token(id) => self.digest(id),
-        };
-        let rests_on_it = |entry: &Entry| match revocation {
-            Revocation::Subject(_) => {
-                entry.user == digest && u64::from(entry.issued) * 1_000 <= until.0
-            }
-            Revocation::Token(_) => entry.token == digest,
-        };
-        let mut seated = Vec::new();
-        for (_, entry) in &mut self.streams.lock().entries {
-            if !rests_on_it(entry) {
-                continue;
-            }
-            match entry.whereabouts {
-                Whereabouts::Coming { shard } => {
-                    entry.whereabouts = Whereabouts::Withdrawn { shard };
-                }
-                Whereabouts::Withdrawn { .. } => {}
-                Whereabouts::Seated { shard, key } => seated.push((shard.into(), key)),
-            }
-        }
-        seated
-    }
-
-    /// Where the streams are that are seated, and whom each counts for; those of one holder if one is
-    /// asked for.
-    pub fn seated(&self, of: Option<&Holder>) -> Vec<(Seated, Holder)> {
+    /// The streams that are seated, in the order of their places, from behind that of `after` on; those
+    /// of one holder if one is asked for. A stream keeps its place, so that whoever goes on after the
+    /// last one meets each that stays, and none twice.
+    pub fn list(
+        &self,
+        of: Option<&Holder>,
+        after: Option<ConnectionId>,
+        limit: usize,
+    ) -> Vec<Listed> {
         let streams = self.streams.lock();
         let wanted = of.map(|holder| streams.holders.find(holder));
-        let entries = streams.entries.iter().map(|(_, entry)| entry);
-        let entries = entries.filter(|entry| wanted.is_none_or(|id| id == Some(entry.holder)));
-        let seated = |entry: &Entry| match entry.whereabouts {
-            Whereabouts::Seated { shard, key } => {
-                Some(((shard.into(), key), streams.holders.get(entry.holder)?.clone()))
-            }
-            Whereabouts::Coming { .. } | Whereabouts::Withdrawn { .. } => None,
-        };
-        entries.filter_map(seated).collect()
+        let behind = |place: usize| after.is_none_or(|id| place > id.place() as usize);
+        let entries = streams.entries.iter().skip_while(|(place, _)| !behind(*place));
+        let entries = entries.filter(|(_, entry)| wanted.is_none_or(|id| id == Some(entry.holder)));
+        entries.filter_map(|(place, entry)| streams.listed(place, entry)).take(limit).collect()
     }
 
-    /// Where a stream is, if it is seated.
-    pub fn find(&self, id: ConnectionId) -> Option<Seated> {
+    /// A stream, if it is seated.
+    pub fn find(&self, id: ConnectionId) -> Option<Listed> {
         let streams = self.streams.lock();
-        let entry = streams.entries.get(place_of(id))?;
-        match entry.whereabouts {
-            Whereabouts::Seated { shard, key } if entry.has(id) => Some((shard.into(), key)),
-            Whereabouts::Seated { .. }
-            | Whereabouts::Coming { .. }
-            | Whereabouts::Withdrawn { .. } => None,
-        }
+        let entry = streams.entries.get(id.place() as usize).filter(|entry| entry.has(id))?;
+        streams.listed(id.place() as usize, entry)
     }
 
     fn standing(&self, identity: &Identity) -> Standing {
@@ -248,6 +250,17 @@ impl Admission {
     }
 }
 
+impl Streams {
+    fn listed(&self, place: usize, entry: &Entry) -> Option<Listed> {
+        Some(Listed {
+            id: ConnectionId::of(entry.number, place as u32),
+            holder: self.holders.get(entry.holder)?.clone(),
+            origin: *self.origins.get(entry.origin)?,
+            seated: entry.seated()?,
+        })
+    }
+}
+
 /// A place; its drop is the only way to give it back.
 pub struct Permit {
     admission: Arc<Admission>,
@@ -255,27 +268,44 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// A new stream has the place, and goes to a shard. Tells its number.
-    pub fn begin(&self, shard: ShardNumber, identity: Option<&Identity>) -> ConnectionId {
+    /// A new stream has the place, and goes to a shard, if its credential `counts`. Tells its number;
+    /// if there is none, everything is as before.
+    ///
+    /// That is asked under the lock under which streams are found: whoever withdraws a credential
+    /// does so first and then looks for its streams, and so either this sees it or he sees the stream.
+    pub fn begin(
+        &self,
+        shard: ShardNumber,
+        origin: &Origin,
+        identity: Option<&Identity>,
+        counts: impl FnOnce() -> bool,
+    ) -> Option<ConnectionId> {
         let standing = identity.map(|identity| self.admission.standing(identity));
         let mut streams = self.admission.streams.lock();
-        streams.next = streams.next.wrapping_add(1);
-        let number = streams.next;
-        let entry = &mut streams.entries[self.place as usize];
-        entry.number = number;
+        if !counts() {
+            return None;
+        }
+        let Streams { entries, origins, next, .. } = &mut *streams;
+        *next = next.wrapping_add(1);
+        let entry = &mut entries[self.place as usize];
+        let origin = origins.hold(origin);
+        origins.release(std::mem::replace(&mut entry.origin, origin));
+        entry.number = *next;
         entry.stands_on(standing.unwrap_or_default());
-        entry.whereabouts = Whereabouts::Coming { shard: shard as u16 };
-        ConnectionId(u64::from(number) << 32 | u64::from(self.place))
+        entry.whereabouts = Whereabouts::Coming { shard: shard as u8 };
+        Some(ConnectionId::of(*next, self.place))
     }
 
-    /// The stream is in its shard; tells whether its credential was withdrawn on the way.
+    /// The stream is in its shard; tells whether it was sent away on the way.
     pub fn seated(&self, key: Key) -> Result<(), CloseReason> {
         let entry = &mut self.admission.streams.lock().entries[self.place as usize];
         let (shard, result) = match entry.whereabouts {
-            Whereabouts::Withdrawn { shard } => (shard, Err(CloseReason::Revoked)),
+            // It has no shard before it has begun.
+            Whereabouts::Reserved => return Err(CloseReason::Fault),
+            Whereabouts::Dismissed { shard, why } => (shard, Err(why.into())),
             Whereabouts::Coming { shard } | Whereabouts::Seated { shard, .. } => (shard, Ok(())),
         };
-        entry.whereabouts = Whereabouts::Seated { shard, key };
+        entry.whereabouts = Whereabouts::Seated { shard, slot: key.slot() };
         result
     }
 }
@@ -285,105 +315,9 @@ impl Drop for Permit {
         let mut streams = self.admission.streams.lock();
         let entry = streams.entries.remove(self.place as usize);
         streams.holders.release(entry.holder);
+        streams.origins.release(entry.origin);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::Credential;
-
-    fn name(text: &str) -> Name {
-        Name::new(text).expect("a name")
-    }
-
-    fn user(text: &str) -> Holder {
-        Holder::User(name(text))
-    }
-
-    fn token_of(user: &str, id: &str, issued: u64) -> Identity {
-        let credential = Credential { id: Some(id.into()), issued: Stamp(issued), expires: None };
-        Identity { credential: Some(credential), ..Identity::of(name(user)) }
-    }
-
-    #[test]
-    fn places_are_counted_per_holder_and_in_all_and_given_back() {
-        let admission = Admission::new(Limits { per_holder: 2, total: 3 });
-        let first = admission.admit(&user("a"));
-        let second = admission.admit(&user("a")).expect("room for two");
-        assert_eq!(admission.admit(&user("a")).err(), Some(Full::Holder(2)));
-        let third = admission.admit(&user("b")).expect("room for three");
-        assert_eq!(admission.admit(&user("c")).err(), Some(Full::Total));
-        drop((first, second));
-        assert_eq!(admission.streams(), 1);
-        assert!(admission.admit(&user("a")).is_ok());
-        drop(third);
-        assert_eq!(admission.streams(), 0);
-    }
-
-    #[test]
-    fn nobody_is_not_a_user() {
-        let admission = Admission::new(Limits { per_holder: 1, total: 3 });
-        let places: Vec<_> = (0..3).map(|_| admission.admit(&Holder::Nobody)).collect();
-        assert!(places.iter().all(Result::is_ok));
-        assert_eq!(admission.admit(&Holder::Nobody).err(), Some(Full::Total));
-    }
-
-    #[test]
-    fn streams_are_found_by_user_and_by_token_and_by_nothing_else() {
-        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
-        let key = |slot| Key::of(slot, 0);
-        let open = |slot, identity: Option<&Identity>| {
-            let permit = admission.admit(&Holder::Nobody).expect("room");
-            permit.begin(1, identity);
-            assert_eq!(permit.seated(key(slot)), Ok(()));
-            permit
-        };
-        let _streams = [
-            open(0, Some(&token_of("a", "t", 5_000))),
-            open(1, Some(&token_of("a", "u", 9_000))),
-            open(2, Some(&token_of("b", "t", 5_000))),
-            open(3, Some(&Identity::of(name("a")))),
-            open(4, None),
-        ];
-        let found = |revocation, until| {
-            let found = admission.withdraw(&revocation, Stamp(until));
-            (0..5).filter(|slot| found.contains(&(1, key(*slot)))).collect::<Vec<_>>()
-        };
-        assert_eq!(found(Revocation::Subject(name("a")), 8_999), [0]);
-        assert_eq!(found(Revocation::Subject(name("a")), 9_000), [0, 1]);
-        assert_eq!(found(Revocation::Token("t".into()), 0), [0, 2]);
-        assert!(found(Revocation::Token("a".into()), 9_000).is_empty());
-    }
-
-    #[test]
-    fn what_is_withdrawn_on_its_way_ends_when_it_is_there() {
-        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
-        let permit = admission.admit(&user("a")).expect("room");
-        permit.begin(0, Some(&token_of("a", "t", 0)));
-        assert!(admission.withdraw(&Revocation::Token("t".into()), Stamp(0)).is_empty());
-        assert_eq!(permit.seated(Key::of(0, 0)), Err(CloseReason::Revoked));
-    }
-
-    #[test]
-    fn only_its_own_user_renews_a_stream() {
-        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
-        let permit = admission.admit(&user("a")).expect("room");
-        let old = permit.begin(0, Some(&token_of("a", "t", 0)));
-        let key = Key::of(7, 1);
-        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), None, "not seated yet");
-        assert_eq!(permit.seated(key), Ok(()));
-        assert_eq!(admission.renew(old, &token_of("b", "u", 1)), None);
-        assert_eq!(admission.renew(ConnectionId(old.0 ^ 1 << 32), &token_of("a", "u", 1)), None);
-        assert_eq!(admission.renew(ConnectionId(old.0 ^ 1), &token_of("a", "u", 1)), None);
-        let renewed = admission.renew(old, &token_of("a", "u", 1));
-        assert_eq!(renewed, Some(((0, key), user("a"))));
-        assert!(admission.withdraw(&Revocation::Token("t".into()), Stamp(9)).is_empty());
-        assert_eq!(admission.withdraw(&Revocation::Token("u".into()), Stamp(9)), [(0, key)]);
-        let new = permit.begin(0, None);
-        assert_ne!(old, new);
-        assert_eq!(permit.seated(key), Ok(()));
-        assert_eq!(admission.renew(old, &token_of("a", "u", 1)), None, "another has its place");
-        assert_eq!(admission.renew(new, &Identity::of(name("a"))), None, "nothing to renew");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::Refused;
 use super::admission::{Full, Permit, Seated};
 use crate::event::Name;
 use crate::reactor::{CloseReason, ConnectionId, Key, ShardNumber};
@@ -37,6 +38,17 @@ enum State {
     Taken,
 }
 
+impl State {
+    /// The permit, and where its stream is.
+    fn take(&mut self) -> Option<(Permit, Option<Key>)> {
+        match std::mem::replace(self, State::Taken) {
+            State::Coming(permit) => Some((permit, None)),
+            State::Seated(permit, key) => Some((permit, Some(key))),
+            State::Taken => None,
+        }
+    }
+}
+
 /// A client's place with a new stream in it.
 pub struct Taken {
     /// The new stream's hold on it.
@@ -49,22 +61,25 @@ pub struct Taken {
 
 impl Clients {
     /// Takes a client's place, from the stream that has it or else by `admit`, and lets the new
-    /// stream `begin` in it.
+    /// stream `begin` in it. If that is refused, the stream that has it stays.
     pub fn take_place(
         self: &Arc<Self>,
         client: ClientName,
         shard: ShardNumber,
         admit: impl FnOnce() -> Result<Permit, Full>,
-        begin: impl FnOnce(&Permit) -> ConnectionId,
-    ) -> Result<Taken, Full> {
+        begin: impl Fn(&Permit) -> Result<ConnectionId, Refused>,
+    ) -> Result<Taken, Refused> {
         let mut claims = self.claims.lock();
-        let before = claims.get(&client).and_then(|claim| claim.take());
-        let (permit, ousted) = match before {
-            Some((permit, ousted)) => (permit, ousted),
-            None => (admit()?, None),
+        // All under the lock: who takes the place from this stream must find it begun.
+        let before = claims.get(&client).map(|claim| claim.hand_over(&begin)).transpose()?;
+        let (permit, id, ousted) = match before.flatten() {
+            Some(handed_over) => handed_over,
+            None => {
+                let permit = admit()?;
+                let id = begin(&permit)?;
+                (permit, id, None)
+            }
         };
-        // Under the lock: who takes the place from this stream must find it begun.
-        let id = begin(&permit);
         let claim = Arc::new(Claim { shard, state: Mutex::new(State::Coming(permit)) });
         claims.insert(client.clone(), Arc::clone(&claim));
         Ok(Taken { place: ClaimedPlace { clients: Arc::clone(self), client, claim }, id, ousted })
@@ -72,13 +87,18 @@ impl Clients {
 }
 
 impl Claim {
-    /// The permit, if this stream still has it.
-    fn take(&self) -> Option<(Permit, Option<Seated>)> {
-        match std::mem::replace(&mut *self.state.lock(), State::Taken) {
-            State::Coming(permit) => Some((permit, None)),
-            State::Seated(permit, key) => Some((permit, Some((self.shard, key)))),
-            State::Taken => None,
-        }
+    /// Lets another stream begin with the permit, if this one still has it.
+    fn hand_over(
+        &self,
+        begin: impl Fn(&Permit) -> Result<ConnectionId, Refused>,
+    ) -> Result<Option<(Permit, ConnectionId, Option<Seated>)>, Refused> {
+        let mut state = self.state.lock();
+        let id = match &*state {
+            State::Coming(permit) | State::Seated(permit, _) => begin(permit)?,
+            State::Taken => return Ok(None),
+        };
+        let taken = state.take();
+        Ok(taken.map(|(permit, key)| (permit, id, key.map(|key| (self.shard, key)))))
     }
 }
 
@@ -114,27 +134,31 @@ impl Drop for ClaimedPlace {
         }
         // Dropped after the locks: a permit's end takes another.
         drop(claims);
-        drop(self.claim.take());
+        let taken = self.claim.state.lock().take();
+        drop(taken);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::admission::{Admission, Holder, Limits};
+    use crate::hub::admission::{Admission, Holder, Limits, Origin};
+
+    const ORIGIN: Origin = Origin { address: None, path: 0 };
 
     #[test]
     fn a_successor_takes_the_place_and_it_is_given_back_once() {
         let name = |text: &str| Name::new(text).expect("a name");
         let admission = Admission::new(Limits { per_holder: 1, total: 10 });
-        let admit = || admission.admit(&Holder::User(name("u")));
+        let admit = || admission.admit(&Holder::User(name("u")), &ORIGIN);
         let clients = Arc::new(Clients::default());
         let tab = (name("u"), name("tab"));
-        let begin = |permit: &Permit| permit.begin(0, None);
+        let begin =
+            |permit: &Permit| permit.begin(0, &ORIGIN, None, || true).ok_or(Refused::Withdrawn);
         let take = |client: &ClientName| {
             let taken = clients.take_place(client.clone(), 0, admit, begin)?;
             assert_eq!(taken.ousted, None);
-            Ok::<_, Full>(taken.place)
+            Ok::<_, Refused>(taken.place)
         };
         let Ok(first) = take(&tab) else { panic!("no room for the first") };
         assert!(take(&(name("u"), name("other"))).is_err());
@@ -147,5 +171,29 @@ mod tests {
         assert_eq!(admission.streams(), 1);
         drop(third);
         assert_eq!(admission.streams(), 0);
+    }
+
+    #[test]
+    fn who_may_not_begin_ousts_nobody() {
+        let name = |text: &str| Name::new(text).expect("a name");
+        let admission = Admission::new(Limits { per_holder: 1, total: 10 });
+        let clients = Arc::new(Clients::default());
+        let take = |counts: bool| {
+            let admit = || admission.admit(&Holder::User(name("u")), &ORIGIN);
+            let begin = |permit: &Permit| {
+                permit.begin(0, &ORIGIN, None, || counts).ok_or(Refused::Withdrawn)
+            };
+            clients.take_place((name("u"), name("tab")), 0, admit, begin)
+        };
+        assert_eq!(take(false).err(), Some(Refused::Withdrawn));
+        assert_eq!(admission.streams(), 0);
+        let Ok(Taken { place, id, .. }) = take(true) else { panic!("no room") };
+        assert_eq!(take(false).err(), Some(Refused::Withdrawn));
+        let key = Key::of(3, id.number());
+        assert_eq!(place.seated(key), Ok(()), "it still has its place");
+        assert_eq!(take(false).err(), Some(Refused::Withdrawn));
+        assert_eq!(admission.find(id).map(|found| found.seated), Some((0, key)));
+        let Ok(next) = take(true) else { panic!("the place was not taken over") };
+        assert_eq!((next.ousted, admission.find(id)), (Some((0, key)), None));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::admission::Holder;
+use super::admission::{Dismissal, Holder};
 use super::tickets::{Attempt, Issued, TicketUse};
 use super::{Hub, Refused, Revocation};
 use crate::cursor::{Position, Requested};
@@ -45,11 +45,9 @@ impl Hub {
     pub async fn revoke(&self, revocation: Revocation, until: Stamp) -> Result<usize, Refused> {
         let change = self.revocations.add(revocation.clone(), until);
         let streams = self.admission.withdraw(&revocation, until);
-        for (shard, key) in &streams {
-            self.reactor.close(*shard, *key, CloseReason::Revoked);
-        }
+        let ended = self.dismiss(&streams, Dismissal::Revoked);
         self.log.keep(vec![change]).await?;
-        Ok(streams.len())
+        Ok(ended)
     }
 
     /// Whether an identity's credential was withdrawn.

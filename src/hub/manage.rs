@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::Hub;
-use super::admission::Holder;
+use super::admission::{Dismissal, Holder, Listed, SentAway};
 use crate::event::Name;
 use crate::reactor::{CloseReason, ConnectionId};
 
@@ -51,7 +51,7 @@ impl Hub {
     /// Counts the streams.
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        for (_, holder) in self.admission.seated(None) {
+        for Listed { holder, .. } in self.admission.list(None, None, usize::MAX) {
             stats.connections += 1;
             match holder {
                 Holder::User(user) => *stats.by_user.entry(user.to_string()).or_default() += 1,
@@ -65,31 +65,34 @@ impl Hub {
     /// that there is nothing for him.
     pub fn disconnect_all(&self, stop: bool) -> usize {
         let until = Instant::now() + STAY_AWAY;
-        let streams = self.admission.seated(None);
-        let count = streams.len();
-        for ((shard, key), holder) in streams {
-            if stop {
-                self.away.send(holder, until);
-            }
-            self.reactor.close(shard, key, CloseReason::ServerDisconnect { all: true });
+        let streams = self.admission.send_away(None);
+        if stop {
+            streams.iter().for_each(|stream| self.away.send(stream.holder.clone(), until));
         }
-        count
+        self.dismiss(&streams, Dismissal::Disconnected { all: true })
     }
 
     /// Ends the streams of a user, and tells how many.
     pub fn disconnect_user(&self, user: Name) -> usize {
-        let streams = self.admission.seated(Some(&Holder::User(user)));
-        for ((shard, key), _) in &streams {
-            self.reactor.close(*shard, *key, CloseReason::ServerDisconnect { all: false });
-        }
-        streams.len()
+        let streams = self.admission.send_away(Some(&Holder::User(user)));
+        self.dismiss(&streams, Dismissal::Disconnected { all: false })
     }
 
     /// Ends a stream; `false` when there is none with this number.
     pub fn disconnect(&self, id: ConnectionId) -> bool {
-        let Some((shard, key)) = self.admission.find(id) else { return false };
+        let Some(Listed { seated: (shard, key), .. }) = self.admission.find(id) else {
+            return false;
+        };
         self.reactor.close(shard, key, CloseReason::ServerDisconnect { all: false });
         true
+    }
+
+    /// Ends streams that were sent away, and tells how many they are.
+    pub(super) fn dismiss(&self, streams: &[SentAway], why: Dismissal) -> usize {
+        for (shard, key) in streams.iter().filter_map(|stream| stream.seated) {
+            self.reactor.close(shard, key, why.into());
+        }
+        streams.len()
     }
 }
 

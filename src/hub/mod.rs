@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod clients;
+mod connections;
 mod credentials;
 mod manage;
 mod membership;
@@ -36,8 +37,9 @@ use crate::reactor::{
 use crate::rights::Reader;
 use crate::topic::{Subscription, Topic, Topics};
 
-use admission::{Admission, Full, Holder, Limits, Permit};
+use admission::{Admission, Full, Holder, Limits, Origin, Permit};
 use clients::{ClaimedPlace, Clients, Taken};
+pub use connections::{Connection, Connections};
 use manage::Away;
 pub use manage::Stats;
 pub use presence::Venue;
@@ -113,6 +115,8 @@ impl Guard for Occupancy {
 pub struct Request {
     /// Whom it counts for.
     pub holder: Holder,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The user and the name of his client, if he gave one.
     pub client: Option<(Name, Name)>,
     /// What it listens to, but for the conversations of its user.
@@ -256,18 +260,24 @@ impl Hub {
         if self.is_draining() {
             return Err(Refused::Draining);
         }
-        let Request { holder, client, mut topics, reader, identity, ticket, requested, enters } =
-            request;
+        let Request {
+            holder,
+            origin,
+            client,
+            mut topics,
+            reader,
+            identity,
+            ticket,
+            requested,
+            enters,
+        } = request;
         if self.away.holds(&holder, Instant::now()) {
             return Err(Refused::Away);
         }
         let used = |ticket| self.tickets.open(&ticket, client.as_ref(), Instant::now());
         let mut ticket = ticket.map(|ticket| used(ticket).ok_or(Refused::Withdrawn)).transpose()?;
-        let (place, id, shard) = self.place(&holder, client, identity.as_deref())?;
-        // Whoever withdraws it from now on finds the stream.
-        if identity.as_ref().is_some_and(|identity| self.revocations.cover(identity)) {
-            return Err(Refused::Withdrawn);
-        }
+        // Whoever withdraws its credential from now on finds the stream.
+        let (place, id, shard) = self.place(&holder, &origin, client, identity.as_deref())?;
         if let Some(reader) = &reader {
             topics.extend(reader.besides(&topics));
         }
@@ -299,15 +309,19 @@ impl Hub {
     fn place(
         &self,
         holder: &Holder,
+        origin: &Origin,
         client: Option<(Name, Name)>,
         identity: Option<&Identity>,
-    ) -> Result<(Place, ConnectionId, ShardNumber), Full> {
+    ) -> Result<(Place, ConnectionId, ShardNumber), Refused> {
         let shard = self.reactor.choose();
-        let admit = || self.admission.admit(holder);
-        let begin = |permit: &Permit| permit.begin(shard, identity);
+        let admit = || self.admission.admit(holder, origin);
+        let counts = || !identity.is_some_and(|identity| self.revocations.cover(identity));
+        let begin = |permit: &Permit| {
+            permit.begin(shard, origin, identity, counts).ok_or(Refused::Withdrawn)
+        };
         let Some(client) = client else {
             let permit = admit()?;
-            let id = begin(&permit);
+            let id = begin(&permit)?;
             return Ok((Place::Own(permit), id, shard));
         };
         let Taken { place, id, ousted } = self.clients.take_place(client, shard, admit, begin)?;

@@ -148,7 +148,6 @@ pub(super) struct Connection<S, G> {
     /// the shard's level instead.
     pub(super) position: Position,
     pub(super) phase: Phase,
-    pub(super) generation: u32,
     /// When it came.
     pub(super) seated: Tick,
     /// When the last `id:` was written.

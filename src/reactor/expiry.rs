@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::connection::{NEVER, Owed, Phase, Unsent};
 use super::shard::Shard;
 use super::socket::Socket;
-use super::wheel::{TICK_MILLISECONDS, Tick};
-use super::{Guard, Key, Moment, Renewal, ticks};
+use super::wheel::Tick;
+use super::{Guard, Key, Moment, Renewal, span, ticks};
 use crate::event::Payload;
 use crate::frame::{Block, Chunk};
 use crate::identity::Stamp;
@@ -21,14 +21,21 @@ pub(super) fn tick_of(expires: Option<Stamp>, now: Moment) -> Tick {
     }
 }
 
+/// The inverse of [`tick_of`]. A tick is not exact; the times in tokens are whole seconds.
+pub(super) fn time_of(expires: Tick, now: Moment) -> Option<SystemTime> {
+    let expires = now.wall + span((expires != NEVER).then_some(expires)?.saturating_sub(now.tick));
+    let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Some(UNIX_EPOCH + Duration::from_secs((since + Duration::from_millis(500)).as_secs()))
+}
+
 impl<S: Socket, G: Guard> Shard<S, G> {
     /// Tells a live connection that its credential ends. If the peer takes none of it, it is told
     /// when it is level again.
     pub(super) fn announce_expiry(&mut self, slot: u32, now: Moment) {
         let connection = &mut self.connections[slot as usize];
         connection.knows_of_expiry = true;
-        let left = u64::from(connection.expires.saturating_sub(now.tick)) * TICK_MILLISECONDS;
-        let chunk = notice(now.wall + Duration::from_millis(left));
+        let Some(expires) = time_of(connection.expires, now) else { return };
+        let chunk = notice(expires);
         let bytes = chunk.bytes(connection.framing);
         self.write_aside(slot, bytes, |sent| Unsent::new(Owed::Own(bytes.into()), sent), now);
         if let Some(connection) = self.connections.get_mut(slot as usize)
@@ -66,11 +73,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 }
 
-/// The `token-expiring` event. A tick is not exact; the times in tokens are whole seconds.
+/// The `token-expiring` event.
 fn notice(expires: SystemTime) -> Chunk {
-    let since = expires.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = (since + Duration::from_millis(500)).as_secs();
-    let expires = UNIX_EPOCH + Duration::from_secs(seconds);
     let data = Payload::object().time("expiresAt", expires).finish();
     Chunk::around(&Block::new("token-expiring").with_payload(&data, ""))
 }

@@ -8,6 +8,7 @@ mod connection;
 mod delivery;
 mod expiry;
 mod index;
+mod report;
 mod review;
 pub mod shard;
 mod socket;
@@ -34,6 +35,7 @@ use crate::rights::Reader;
 use crate::room::Room;
 use crate::topic::{Held, Subscription};
 
+pub use report::{Progress, Report};
 pub use socket::{Pace, Peer, Socket, UNACKNOWLEDGED};
 use thread::{Command, Inbox};
 use wheel::{TICK_MILLISECONDS, Tick};
@@ -66,6 +68,11 @@ pub fn ticks(duration: Duration) -> Tick {
     Tick::try_from(ticks).unwrap_or(Tick::MAX / 2).clamp(1, Tick::MAX / 2)
 }
 
+/// So many ticks as a duration.
+fn span(ticks: Tick) -> Duration {
+    Duration::from_millis(u64::from(ticks) * TICK_MILLISECONDS)
+}
+
 /// The time, as a shard is told it.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -75,11 +82,27 @@ pub struct Moment {
     pub wall: SystemTime,
 }
 
-/// The number of a stream, unique in the life of a process and told to its client.
+/// The number of a stream, unique in the life of a process and told to its client. Its upper half is
+/// another for each stream, its lower half is the stream's place, which it has from one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectionId(pub u64);
 
 impl ConnectionId {
+    /// The stream that is the `number`-th, at this place.
+    pub fn of(number: u32, place: u32) -> ConnectionId {
+        ConnectionId(u64::from(number) << 32 | u64::from(place))
+    }
+
+    /// Which of the streams that were at its place.
+    pub fn number(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// What it shares with those before and after it.
+    pub fn place(self) -> u32 {
+        self.0 as u32
+    }
+
     /// The inverse of what is displayed.
     pub fn parse(text: &str) -> Option<ConnectionId> {
         let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -98,12 +121,18 @@ impl fmt::Display for ConnectionId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     slot: u32,
-    generation: u32,
+    /// Of its stream, see [`ConnectionId::number`].
+    number: u32,
 }
 
 impl Key {
-    pub(crate) fn of(slot: u32, generation: u32) -> Key {
-        Key { slot, generation }
+    pub(crate) fn of(slot: u32, number: u32) -> Key {
+        Key { slot, number }
+    }
+
+    /// In which slot.
+    pub(crate) fn slot(self) -> u32 {
+        self.slot
     }
 }
 

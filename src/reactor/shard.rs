@@ -13,7 +13,7 @@ use super::expiry;
 use super::index::Index;
 use super::socket::{Pace, Socket};
 use super::wheel::{Tick, Wheel};
-use super::{CloseReason, Guard, Key, Moment, Seat, Settings};
+use super::{CloseReason, ConnectionId, Guard, Key, Moment, Seat, Settings};
 use crate::cursor::{Cursor, Epoch, Position};
 use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
@@ -23,7 +23,7 @@ use crate::topic::{Topic, TopicSet};
 // A connection's budget; what grows it is paid for 10,000 times over. In debug builds mio's sockets
 // have more in them.
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Connection<super::Peer, [usize; 3]>>() <= 128);
+const _: () = assert!(size_of::<Connection<super::Peer, [usize; 3]>>() <= 120);
 
 /// How long a peer that does not hang up after the last words is waited for.
 const LINGER: Tick = 100;
@@ -74,7 +74,6 @@ pub struct Shard<S, G> {
     pub(super) effects: Vec<Effect>,
     pub(super) tally: Tally,
     wheel: Wheel,
-    generation: u32,
     due: Vec<u32>,
     scratch: Box<[u8; 4096]>,
 }
@@ -96,7 +95,6 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             effects: Vec::new(),
             tally: Tally::default(),
             wheel: Wheel::new(now),
-            generation: 0,
             due: Vec::new(),
             scratch: Box::new([0; 4096]),
         }
@@ -155,18 +153,18 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         self.find(key).map(|slot| &mut self.connections[slot as usize].socket)
     }
 
-    /// The key that the next seated connection gets.
-    pub fn next_key(&self) -> Key {
-        Key { slot: self.connections.vacant_key() as u32, generation: self.generation }
+    /// The key that this stream gets if it is the next to be seated.
+    pub fn next_key(&self, id: ConnectionId) -> Key {
+        Key::of(self.connections.vacant_key() as u32, id.number())
     }
 
     pub(super) fn find(&self, key: Key) -> Option<u32> {
         let connection = self.connections.get(key.slot as usize)?;
-        (connection.generation == key.generation).then_some(key.slot)
+        (connection.id.number() == key.number).then_some(key.slot)
     }
 
     pub(super) fn key(&self, slot: u32) -> Key {
-        Key { slot, generation: self.connections[slot as usize].generation }
+        Key::of(slot, self.connections[slot as usize].id.number())
     }
 
     /// Reads the ring up to a position at least: a stream that begins there must not get again what
@@ -178,8 +176,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// Takes in an admitted stream: its first block, then what it missed, then what comes. The shard
     /// must have reached its start; its key is the one that [`Shard::next_key`] told.
     pub fn seat(&mut self, seat: Seat<S, G>, now: Moment) {
-        let key = self.next_key();
-        self.generation = self.generation.wrapping_add(1);
+        let key = self.next_key(seat.id);
         let kept = seat.guard.seated(key);
         let outdated = seat.reader.as_ref().is_some_and(|reader| reader.is_outdated());
         for &topic in seat.topics.set().ids() {
@@ -192,7 +189,6 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             unsent: Some(Unsent::new(Owed::Own(seat.opening), 0)),
             position: seat.start,
             phase: Phase::Replaying,
-            generation: key.generation,
             seated: now.tick,
             last_id: now.tick,
             last_taken: now.tick,
@@ -290,7 +286,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             self.connections.iter().skip_while(move |(slot, _)| *slot < first as usize);
         connections
             .filter(|(_, connection)| connection.stay.is_some())
-            .map(|(slot, connection)| Key { slot: slot as u32, generation: connection.generation })
+            .map(|(slot, connection)| Key::of(slot as u32, connection.id.number()))
     }
 
     /// The moment at which [`Shard::tick`] has something to do.

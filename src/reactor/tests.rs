@@ -12,6 +12,7 @@ mod members;
 mod narrowed;
 mod pages;
 mod replay;
+mod reports;
 mod scripts;
 mod visitor;
 mod words;

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::shard::{Effect, Shard, Tally};
 use super::wheel::{TICK_MILLISECONDS, Tick};
-use super::{CloseReason, Guard, Key, Moment, Peer, Renewal, Seat, Settings};
+use super::{CloseReason, Guard, Key, Moment, Peer, Renewal, Report, Seat, Settings, span};
 use crate::frame::Ephemeral;
 use crate::identity::Stamp;
 use crate::log::{EventLog, Page, PageError};
@@ -43,6 +43,7 @@ pub(super) enum Command<G> {
     Review { topics: Arc<Held>, answer: oneshot::Sender<()> },
     Ephemeral(Arc<Ephemeral>),
     Count { topics: Arc<Held>, room: Option<Arc<str>>, answer: oneshot::Sender<usize> },
+    Report { keys: Vec<Key>, answer: oneshot::Sender<Vec<Option<Report>>> },
     Page(Key, Result<Page, PageError>),
     Drain { until: Instant },
     Stop,
@@ -202,8 +203,7 @@ impl<G: Guard> Turner<G> {
             (Some(_), _) => Some(self.ticked + 1),
             (None, visit) => visit,
         };
-        let at = |tick| self.began + Duration::from_millis(u64::from(tick) * TICK_MILLISECONDS);
-        next.map(|tick| at(tick).saturating_duration_since(Instant::now()))
+        next.map(|tick| (self.began + span(tick)).saturating_duration_since(Instant::now()))
     }
 
     fn obey(&mut self, command: Command<G>, now: Moment) -> ControlFlow<()> {
@@ -226,6 +226,12 @@ impl<G: Guard> Turner<G> {
             Command::Count { topics, room, answer } => {
                 let _ = answer.send(self.shard.listeners(topics.set(), room.as_deref()));
             }
+            Command::Report { keys, answer } => {
+                // What was shown before the question counts in the answer.
+                self.shard.reach(self.log.ring().extent().head, now);
+                // Whoever asked may be gone.
+                let _ = answer.send(keys.iter().map(|key| self.shard.report(*key, now)).collect());
+            }
             Command::Page(key, page) => self.shard.page(key, page, now),
             Command::Drain { until } => {
                 let left = until.saturating_duration_since(Instant::now());
@@ -241,7 +247,7 @@ impl<G: Guard> Turner<G> {
 
     fn seat(&mut self, mut seat: Seat<Peer, G>, now: Moment) {
         self.shard.reach(seat.start, now);
-        let token = token_of(self.shard.next_key());
+        let token = token_of(self.shard.next_key(seat.id));
         match seat.socket.register(self.poll.registry(), token) {
             Ok(()) => self.shard.seat(seat, now),
             // Dropped: the client sees the connection end and comes back.
@@ -271,8 +277,7 @@ impl<G: Guard> Turner<G> {
             self.metrics.delivered(deliveries);
         }
         for (reason, life) in ended {
-            let life = Duration::from_millis(u64::from(life) * TICK_MILLISECONDS);
-            self.metrics.stream_ended(reason.as_str(), life);
+            self.metrics.stream_ended(reason.as_str(), span(life));
         }
     }
 
@@ -297,7 +302,7 @@ impl<G: Guard> Turner<G> {
 }
 
 fn token_of(key: Key) -> Token {
-    Token((key.slot as usize) << 32 | key.generation as usize)
+    Token((key.slot as usize) << 32 | key.number as usize)
 }
 
 fn key_of(token: Token) -> Key {

@@ -88,7 +88,7 @@ pub(super) struct House {
     pub(super) watched: Vec<Key>,
     /// Pages that were asked for and have not come.
     pub(super) fetches: Vec<Fetch>,
-    seated: u64,
+    seated: u32,
 }
 
 /// One page that a connection waits for.
@@ -164,11 +164,12 @@ impl House {
         self.seated += 1;
         // As the thread does it: the shard must have got as far as the stream.
         self.shard.reach(start, now);
-        let key = self.shard.next_key();
+        let id = ConnectionId::of(self.seated, 0);
+        let key = self.shard.next_key(id);
         let framing = visitor.framing;
         let seat = Seat {
             socket: End(Rc::clone(&line)),
-            id: ConnectionId(self.seated),
+            id,
             reader,
             topics,
             expires: visitor.expires,
