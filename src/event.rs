@@ -246,6 +246,19 @@ impl ObjectWriter {
         self
     }
 
+    /// A list of objects.
+    #[must_use]
+    pub fn list(mut self, name: &'static str, objects: impl Iterator<Item = Payload>) -> Self {
+        self.name(name);
+        self.json.push('[');
+        for (number, object) in objects.enumerate() {
+            self.json.push_str(if number == 0 { "" } else { "," });
+            self.json.push_str(&object.json);
+        }
+        self.json.push(']');
+        self
+    }
+
     /// A value as it was given.
     #[must_use]
     pub fn json(mut self, name: &'static str, value: &Json) -> Self {

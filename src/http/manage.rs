@@ -1,7 +1,8 @@
-//! What the manager does with streams: counts them, and sends them away.
+//! What the manager does with streams: counts them, lists them, and sends them away.
 
 use hyper::StatusCode;
 
+use super::connections::{Listing, one, page};
 use super::problem::Problem;
 use super::query::Query;
 use super::router::Manage;
@@ -12,32 +13,44 @@ use crate::identity::Identity;
 
 impl Server {
     /// Does it, for admins.
-    pub(super) fn manage(
+    pub(super) async fn manage(
         &self,
         manage: Manage,
         query: &Query,
         caller: &Identity,
     ) -> Result<Answer, Problem> {
         let stop = query.truth("stop")?.unwrap_or(false);
+        let listing = Listing::read(query)?;
         if !caller.roles.is_admin() {
             return Err(Problem::forbidden("Only admins may do this."));
         }
-        let disconnected = match manage {
-            Manage::Stats => return Ok(json(StatusCode::OK, &stats(self.hub.stats()))),
-            Manage::DisconnectAll => self.hub.disconnect_all(stop),
-            Manage::DisconnectUser(user) => self.hub.disconnect_user(user),
+        let answer = match manage {
+            Manage::Stats => stats(self.hub.stats()),
+            Manage::Connections(user) => {
+                let Listing { of, after, limit } = listing;
+                page(self.hub.connections(user.or(of), after, limit).await)
+            }
+            Manage::Connection(id) => {
+                let id = id.ok_or_else(no_connection)?;
+                one(&self.hub.connection(id).await.ok_or_else(no_connection)?)
+            }
+            Manage::DisconnectAll => disconnected(self.hub.disconnect_all(stop)),
+            Manage::DisconnectUser(user) => disconnected(self.hub.disconnect_user(user)),
             Manage::DisconnectOne(id) => {
                 let found = id.is_some_and(|id| self.hub.disconnect(id));
-                let gone = || Problem::new(StatusCode::NOT_FOUND, "There is no such connection.");
-                found.then_some(1).ok_or_else(gone)?
+                disconnected(found.then_some(1).ok_or_else(no_connection)?)
             }
         };
-        let answer = Payload::object()
-            .truth("success", true)
-            .number("disconnected", disconnected as u64)
-            .finish();
         Ok(json(StatusCode::OK, &answer))
     }
+}
+
+fn no_connection() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "There is no such connection.")
+}
+
+fn disconnected(streams: usize) -> Payload {
+    Payload::object().truth("success", true).number("disconnected", streams as u64).finish()
 }
 
 fn stats(stats: Stats) -> Payload {

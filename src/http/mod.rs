@@ -6,6 +6,7 @@ pub mod api;
 pub mod auth;
 pub mod body;
 mod checks;
+mod connections;
 pub mod cors;
 mod drive;
 mod front;
@@ -272,7 +273,7 @@ impl Visitor<'_> {
             }
             Endpoint::Manage(manage) => {
                 let caller = self.known_caller(&request, &query, true)?;
-                self.server.manage(manage, &query, &caller)?
+                self.server.manage(manage, &query, &caller).await?
             }
             Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
             Endpoint::Health => word("alive"),

@@ -1,5 +1,7 @@
 //! What stands behind the path: percent-escapes and the query.
 
+use std::ops::RangeInclusive;
+
 use crate::event::Name;
 
 use super::problem::Problem;
@@ -69,6 +71,21 @@ impl Query {
             Some("false") => Ok(Some(false)),
             Some(_) => Err(Problem::bad_request(format!("{name}: must be true or false"))),
         }
+    }
+
+    /// A parameter that is a whole number of this range, in digits alone.
+    pub fn number(
+        &self,
+        name: &str,
+        range: RangeInclusive<usize>,
+    ) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = digits.then(|| text.parse().ok()).flatten();
+        let number = number.filter(|number| range.contains(number));
+        let (least, most) = (range.start(), range.end());
+        let bad = || Problem::bad_request(format!("{name}: must be from {least} to {most}"));
+        number.map(Some).ok_or_else(bad)
     }
 
     /// A parameter that is a name.

@@ -80,6 +80,11 @@ impl Stream {
         self as u8
     }
 
+    /// The inverse of [`Stream::number`].
+    pub fn of_number(number: u8) -> Option<Stream> {
+        Stream::ALL.get(usize::from(number)).copied()
+    }
+
     /// Whether it is for somebody who has said who he is.
     pub fn needs_credential(self) -> bool {
         !matches!(self, Stream::SystemStatus | Stream::Manager)
@@ -149,6 +154,10 @@ pub enum Action {
 pub enum Manage {
     /// Counts streams.
     Stats,
+    /// Lists them; at the path of a user his alone.
+    Connections(Option<Name>),
+    /// Shows one; `None` for what is none.
+    Connection(Option<ConnectionId>),
     /// Ends all of them.
     DisconnectAll,
     /// Ends those of a user.
@@ -183,8 +192,10 @@ impl Resource {
         Resource::post(Endpoint::Publish(publish))
     }
 
-    fn delete(manage: Manage) -> Resource {
-        Resource { delete: Some(Endpoint::Manage(manage)), ..Resource::default() }
+    /// What is shown, and can be ended.
+    fn managed(shown: Manage, ended: Manage) -> Resource {
+        let delete = Some(Endpoint::Manage(ended));
+        Resource { delete, ..Resource::get(Endpoint::Manage(shown)) }
     }
 
     /// The members of a group, or one of them.
@@ -244,11 +255,17 @@ impl Resource {
             ["api", "sse", "disconnect-all"] => {
                 Resource::post(Endpoint::Manage(Manage::DisconnectAll))
             }
+            ["api", "sse", "connections"] => {
+                Resource::get(Endpoint::Manage(Manage::Connections(None)))
+            }
             ["api", "sse", "connections", id] => {
-                Resource::delete(Manage::DisconnectOne(ConnectionId::parse(id)))
+                let id = ConnectionId::parse(id);
+                Resource::managed(Manage::Connection(id), Manage::DisconnectOne(id))
             }
             ["api", "sse", "users", user] => {
-                Resource::delete(Manage::DisconnectUser(Name::new(user)?))
+                let user = Name::new(user)?;
+                let shown = Manage::Connections(Some(user.clone()));
+                Resource::managed(shown, Manage::DisconnectUser(user))
             }
             ["tickets"] => Resource::post(Endpoint::Credentials(Credentials::Ticket)),
             ["auth", "renew"] => Resource::post(Endpoint::Credentials(Credentials::Renew)),
@@ -373,6 +390,7 @@ mod tests {
     #[test]
     fn every_stream_is_at_its_path() {
         for stream in Stream::ALL {
+            assert_eq!(Stream::of_number(stream.number()), Some(stream));
             let found = route(&Method::GET, stream.path()).expect("an endpoint");
             let endpoint = Endpoint::Stream(stream);
             assert_eq!(found, Route::To { endpoint, head: false, path: stream.path().into() });
