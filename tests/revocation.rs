@@ -283,3 +283,29 @@ fn a_request_whose_token_is_revoked_before_its_body_is_whole_does_nothing() {
     let heard = server.publish("/chat/send", &jwt("bob"), r#"{"roomId":"r","message":"heard"}"#);
     room.assert_next(&heard);
 }
+
+/// Revoked at the very moment at which it takes its own client's place: either it has it and ends, or
+/// it is refused and the one that has it stays.
+#[test]
+fn who_is_refused_ousts_nobody() {
+    let server = server();
+    let target = "/notifications/stream?client=tab";
+    let mut old = server.stream(target, &jwt("ann"));
+    for round in 0..30 {
+        let token = jwt_with("ann", json!({ "jti": format!("t-{round}") }));
+        let mut peer = server.connect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| revoke(&server, json!({ "jti": format!("t-{round}") })));
+            peer.send(get(target).bearer(&token).bytes());
+        });
+        match peer.head().status {
+            200 => {
+                old.next_named("disconnected").assert_disconnected("replaced");
+                old = server.stream(target, &jwt("ann"));
+            }
+            status => assert_eq!(status, 401),
+        }
+        let id = server.publish("/notifications/send", &jwt("ann"), json!({ "message": "M" }));
+        old.assert_next(&id);
+    }
+}
