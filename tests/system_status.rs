@@ -101,3 +101,31 @@ fn a_server_that_runs_is_healthy_and_ready() {
         server.send(&post(path, "{}")).assert_problem(405);
     }
 }
+
+/// Nobody needs a credential here; one that is shown has to be good, as anywhere.
+#[test]
+fn a_bad_credential_is_refused_here_too() {
+    let server = support::tokens::with_tokens().start();
+    for path in ["/system/status", "/healthz", "/readyz", "/metrics"] {
+        server.send(&get(path)).assert_status(200);
+        server.send(&get(path).bearer(&support::tokens::jwt("ann"))).assert_status(200);
+        server.send(&get(path).bearer("forged")).assert_problem(401);
+        server.send(&get(path).field("Cookie", "rill_session=forged")).assert_problem(401);
+        server.send(&get(path).bearer("one").field("X-Auth-Token", "two")).assert_problem(400);
+        // For a proxy, not for us.
+        server.send(&get(path).field("Authorization", "Basic YTpi")).assert_status(200);
+    }
+}
+
+#[test]
+fn probes_are_answered_whatever_the_rates_say() {
+    let server = support::tokens::with_tokens();
+    let server = server.env("RILL_RATES_FAILED_CREDENTIALS", "1/h").start();
+    server.send(&get("/system/status").bearer("forged")).assert_problem(401);
+    for path in ["/healthz", "/readyz"] {
+        server.send(&get(path)).assert_status(200);
+        server.send(&get(path).bearer("forged")).assert_status(200);
+    }
+    server.send(&get("/system/status").bearer("forged")).assert_problem(429);
+    server.send(&get("/system/status")).assert_status(200);
+}

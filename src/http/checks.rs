@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Method, Request};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::auth::{Presented, Why};
 use super::body::Whole;
@@ -73,6 +73,15 @@ impl Visitor<'_> {
                 doors.rates.failed(address)?;
                 Err(Problem::unauthorized(true))
             }
+        }
+    }
+
+    /// Lets in a probe. It is answered also when too many bad credentials came from where it is: what
+    /// it shows is not looked at then.
+    pub(super) fn probed(&self, request: &Request<Incoming>, query: &Query) -> Result<(), Problem> {
+        match self.let_in(request, query, None) {
+            Err(problem) if problem.status != StatusCode::TOO_MANY_REQUESTS => Err(problem),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

@@ -275,10 +275,23 @@ impl Visitor<'_> {
                 let caller = self.known_caller(&request, &query, true)?;
                 self.server.manage(manage, &query, &caller).await?
             }
-            Endpoint::SystemStatus => json(StatusCode::OK, &hub.status()),
-            Endpoint::Health => word("alive"),
-            Endpoint::Ready => self.takes_more().map(|()| word("ready"))?,
-            Endpoint::Metrics => text(MEDIA_TYPE, hub.metrics_text()),
+            Endpoint::SystemStatus => {
+                self.let_in(&request, &query, None)?;
+                json(StatusCode::OK, &hub.status())
+            }
+            Endpoint::Health => {
+                self.probed(&request, &query)?;
+                word("alive")
+            }
+            Endpoint::Ready => {
+                self.probed(&request, &query)?;
+                self.takes_more()?;
+                word("ready")
+            }
+            Endpoint::Metrics => {
+                self.let_in(&request, &query, None)?;
+                text(MEDIA_TYPE, hub.metrics_text())
+            }
         }))
     }
 
