@@ -19,7 +19,7 @@ pub mod tickets;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -329,31 +329,6 @@ impl Hub {
             self.reactor.close(shard, key, CloseReason::Replaced);
         }
         Ok((Place::OfClient(Box::new(place)), id, shard))
-    }
-
-    async fn find_start(
-        &self,
-        requested: Option<Requested>,
-        topics: &Subscription,
-        reader: Option<&Reader>,
-    ) -> (Cursor, Resume) {
-        let epoch = self.log.epoch();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let extent = self.log.ring().extent();
-        let (planned, mut resume) = resume::plan(requested, epoch, extent, now.as_millis() as u64);
-        let mut position = planned;
-        if planned < extent.head {
-            let limit = self.settings.replay_limit;
-            match self.log.newest(planned, topics.topics(), reader, limit).await {
-                Ok(newest) => position = newest,
-                // The replay itself then finds out what is wrong, and says so in the stream.
-                Err(error) => tracing::warn!(%error, "what a stream missed cannot be counted"),
-            }
-        }
-        if position > planned && resume == Resume::Full {
-            resume = Resume::Gap(Reason::ReplayLimit);
-        }
-        (Cursor { position, epoch }, resume)
     }
 
     /// Hands an admitted stream to its shard: first the bytes of `opening`, then what follows its

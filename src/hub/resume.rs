@@ -1,7 +1,12 @@
 //! Where a stream begins: at the head, where its client left off, or past a gap that it is told of.
 
-use crate::cursor::{Epoch, Position, Requested};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Hub;
+use crate::cursor::{Cursor, Epoch, Position, Requested};
 use crate::log::Extent;
+use crate::rights::Reader;
+use crate::topic::Subscription;
 
 /// What a stream tells its client about going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +79,34 @@ pub fn plan(
                 false => (before.min(head), Resume::Full),
             }
         }
+    }
+}
+
+impl Hub {
+    /// Where a stream begins, and what its client is told about it.
+    pub(super) async fn find_start(
+        &self,
+        requested: Option<Requested>,
+        topics: &Subscription,
+        reader: Option<&Reader>,
+    ) -> (Cursor, Resume) {
+        let epoch = self.log.epoch();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let extent = self.log.ring().extent();
+        let (planned, mut resume) = plan(requested, epoch, extent, now.as_millis() as u64);
+        let mut position = planned;
+        if planned < extent.head {
+            let limit = self.settings.replay_limit;
+            match self.log.newest(planned, topics.topics(), reader, limit).await {
+                Ok(newest) => position = newest,
+                // The replay itself then finds out what is wrong, and says so in the stream.
+                Err(error) => tracing::warn!(%error, "what a stream missed cannot be counted"),
+            }
+        }
+        if position > planned && resume == Resume::Full {
+            resume = Resume::Gap(Reason::ReplayLimit);
+        }
+        (Cursor { position, epoch }, resume)
     }
 }
 
