@@ -52,6 +52,13 @@ impl Name {
         Ok(Name(text.into()))
     }
 
+    /// Whether streams send events of this name themselves, or an EventSource fires them.
+    pub fn is_reserved(&self) -> bool {
+        const RESERVED: [&str; 6] =
+            ["open", "error", "connected", "disconnected", "heartbeat", "gap"];
+        RESERVED.contains(&self.as_str())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

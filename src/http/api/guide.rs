@@ -1,18 +1,17 @@
 //! `/api`: the guide's stream, its notifications and updates, and events of any name.
 
+use std::time::Duration;
+
 use super::audience::Audience;
 use super::{Draft, Fields};
 use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::identity::Identity;
+use crate::notification::{Kind, Notification};
 use crate::rights::Reader;
 use crate::topic::Topic;
-
-const TYPES: [&str; 4] = ["info", "success", "warning", "error"];
-const ACTIONS: [&str; 3] = ["created", "updated", "deleted"];
-/// How long a page shows a notification when nobody says it, in milliseconds.
-const DURATION: u64 = 5_000;
+use crate::update::{Action, Update};
 
 /// What every stream of a user listens to.
 pub fn topics(user: &Name) -> Vec<Topic> {
@@ -43,35 +42,23 @@ pub fn notification(
     fields.require(&["message"])?;
     let message = fields.text("message")?;
     let title = fields.optional_text("title")?;
-    let kind = fields.choice("notificationType", &TYPES)?.unwrap_or("info");
-    let duration = fields.count("duration")?.unwrap_or(DURATION);
+    let kind = fields.one_of("notificationType", &Kind::ALL, Kind::as_str)?.unwrap_or_default();
+    let duration = fields.count("duration")?.map(Duration::from_millis);
+    let duration = duration.unwrap_or(Notification::DURATION);
     let audience = Audience::read(fields)?.unwrap_or_else(|| Audience::of(caller));
     let topics = audience.topics(caller, reader)?;
-    let payload =
-        Payload::object().text("type", Some("notification")).text("notificationType", Some(kind));
-    // Left out when there is none, as the guide shows it.
-    let payload = match &title {
-        Some(title) => payload.text("title", Some(title)),
-        None => payload,
-    };
-    let payload = payload.text("message", Some(&message)).number("duration", duration).finish();
-    Ok(Draft::kept(Event::new(topics, "notification", payload)))
+    Ok(Draft::kept(Notification { kind, title, message, duration }.event(topics)))
 }
 
 /// `POST /api/updates`
 pub fn update(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
     fields.require(&["entity", "action"])?;
     let entity = fields.name("entity")?;
-    let action = fields.choice("action", &ACTIONS)?;
-    let data = fields.any_json("payload")?;
+    let action = fields.one_of("action", &Action::ALL, Action::as_str)?;
+    let action = action.ok_or_else(|| Problem::field("action", "required"))?;
+    let payload = fields.any_json("payload")?;
     let topics = Audience::required(fields)?.topics(caller, reader)?;
-    let payload = Payload::object()
-        .text("type", Some("update"))
-        .text("entity", Some(entity.as_str()))
-        .text("action", action)
-        .json("payload", &data)
-        .finish();
-    Ok(Draft::kept(Event::new(topics, "update", payload)))
+    Ok(Draft::kept(Update { entity, action, payload }.event(topics)))
 }
 
 /// `POST /api/events`

@@ -35,9 +35,6 @@ impl Draft {
     }
 }
 
-/// Events that streams send of themselves, and what an EventSource fires itself.
-const RESERVED: [&str; 6] = ["open", "error", "connected", "disconnected", "heartbeat", "gap"];
-
 /// Refuses who may not send to others.
 fn must_publish(caller: &Identity) -> Result<(), Problem> {
     match caller.roles.may_publish() {
@@ -98,10 +95,22 @@ impl Fields<'_> {
         }
     }
 
+    /// One of a few values by its word, if there is any.
+    fn one_of<T: Copy>(
+        &self,
+        name: &str,
+        values: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Problem> {
+        let words: Vec<&'static str> = values.iter().map(|value| word(*value)).collect();
+        let chosen = self.choice(name, &words)?;
+        Ok(values.iter().copied().find(|value| Some(word(*value)) == chosen))
+    }
+
     /// The name of an event; those that streams themselves send are not for publishers.
     fn event_name(&self, name: &str) -> Result<Name, Problem> {
         let event = self.name(name)?;
-        match RESERVED.contains(&event.as_str()) {
+        match event.is_reserved() {
             true => Err(Problem::bad_request(format!("{name}: is a name of the server's own"))),
             false => Ok(event),
         }

@@ -6,9 +6,9 @@ use super::{Draft, Fields, Target, must_publish};
 use crate::event::{Event, Name, Payload};
 use crate::http::problem::Problem;
 use crate::identity::Identity;
+use crate::notification::Kind;
 use crate::topic::Topic;
 
-const TYPES: [&str; 4] = ["info", "success", "warning", "error"];
 const EVENTS: [&str; 3] = ["notification", "system-notification", "error-notification"];
 
 /// What a user's stream listens to.
@@ -21,7 +21,7 @@ pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
     fields.require(&["message"])?;
     let message = fields.text("message")?;
     let title = fields.optional_text("title")?;
-    let kind = fields.choice("type", &TYPES)?.unwrap_or("info");
+    let kind = fields.one_of("type", &Kind::ALL, Kind::as_str)?.unwrap_or_default();
     let event = fields.choice("event", &EVENTS)?.unwrap_or("notification");
     let target = fields.target()?.unwrap_or_else(|| Target::Users(vec![caller.user.clone()]));
     if target != Target::Users(vec![caller.user.clone()]) {
@@ -38,7 +38,7 @@ pub fn send(fields: &Fields<'_>, caller: &Identity) -> Result<Draft, Problem> {
         .id()
         .text("title", title.as_deref())
         .text("message", Some(&message))
-        .text("type", Some(kind))
+        .text("type", Some(kind.as_str()))
         .timestamp(SystemTime::now())
         .text("userId", only_user)
         .finish();
