@@ -2,9 +2,10 @@
 //!
 //! One table (`settings.rs`) names every key with its default, its meaning and the field it fills.
 //! Four sources are read into it, each over the one before: the defaults, a TOML file, `RILL_...`
-//! variables, flags. Every source turns into the same list of assignments, so that a value means
-//! the same and is refused in the same words wherever it stands. What comes out is a [`Config`]:
-//! plain values, checked, handed down by whoever calls.
+//! variables, flags; an embedding program says in [`Config::of`] what it wants over the defaults.
+//! Every source turns into the same list of assignments, so that a value means the same and is
+//! refused in the same words wherever it stands. What comes out is a [`Config`]: plain values,
+//! checked, handed down by whoever calls.
 
 mod auth;
 mod environment;
@@ -191,7 +192,37 @@ impl Config {
         }
         assignments.extend(environment::read(env)?);
         assignments.extend(flags.assignments());
+        Config::assigned(assignments)
+    }
 
+    /// The settings of an embedding program, over the defaults: pairs of a key and its value as it
+    /// would stand in a variable. No file and no variable is read. Without `dev` there must be a key
+    /// to check credentials with.
+    ///
+    /// ```
+    /// use rill::config::Config;
+    ///
+    /// let config = Config::of([
+    ///     ("listen", "127.0.0.1:0, unix:/run/app.sock"),
+    ///     ("auth.secret", "C7kQy0eVb3uZ9pRmXw2tHsL5nAfJ8dGi4oBxMqTzWvE"),
+    ///     ("log.store", "memory"),
+    ///     ("max_connections", "20000"),
+    /// ])?;
+    /// assert_eq!(config.listen.len(), 2);
+    /// # Ok::<(), rill::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn of<'a>(
+        settings: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Config, ConfigError> {
+        let given = settings.into_iter().map(|(key, value)| Assignment::of(key, value));
+        let given = given.collect::<Result<Vec<_>, _>>()?;
+        Config::assigned(settings::defaults().chain(given))
+    }
+
+    fn assigned(assignments: impl IntoIterator<Item = Assignment>) -> Result<Config, ConfigError> {
         let mut config = Config::blank();
         for assignment in assignments {
             assignment.apply(&mut config)?;
@@ -220,8 +251,8 @@ impl Config {
         toml
     }
 
-    /// What concerns more than one setting.
-    fn settled(mut self) -> Result<Config, ConfigError> {
+    /// What concerns more than one setting. Changes nothing that was settled before.
+    pub(crate) fn settled(mut self) -> Result<Config, ConfigError> {
         if self.log.store == Store::Memory {
             self.log.durability = Durability::Memory;
         }

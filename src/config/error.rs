@@ -39,6 +39,14 @@ pub enum ConfigError {
         /// A key that looks like it.
         suggestion: Option<String>,
     },
+    /// A program sets something that does not exist.
+    #[error("unknown key `{key}`{}", did_you_mean(.suggestion))]
+    UnknownSetting {
+        /// As given.
+        key: String,
+        /// A key that looks like it.
+        suggestion: Option<String>,
+    },
     /// A `RILL_...` variable that sets nothing.
     #[error("unknown variable `{name}`{}", did_you_mean(.suggestion))]
     UnknownVariable {
@@ -143,6 +151,8 @@ pub enum Origin {
         /// The key that it is for.
         key: String,
     },
+    /// The program that embeds the hub, by key.
+    Program(&'static str),
     /// A variable, by name.
     Variable(String),
     /// A flag, with its dashes.
@@ -153,6 +163,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Default(key) => write!(f, "default of {key}"),
+            Origin::Program(key) => f.write_str(key),
             Origin::File { at, key } => write!(f, "{at}: {key}"),
             Origin::Variable(name) | Origin::Flag(name) => f.write_str(name),
         }

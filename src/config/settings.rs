@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::error::Origin;
+use super::error::{Origin, nearest};
 use super::field::Field;
 use super::value::Value;
 use super::{Config, ConfigError};
@@ -365,6 +365,17 @@ impl Setting {
 }
 
 impl Assignment {
+    /// What a program assigns.
+    pub(super) fn of(key: &str, value: &str) -> Result<Assignment, ConfigError> {
+        let unknown = || ConfigError::UnknownSetting {
+            key: key.to_owned(),
+            suggestion: nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned())),
+        };
+        let setting = Setting::by_key(key).ok_or_else(unknown)?;
+        let origin = Origin::Program(setting.key);
+        Ok(Assignment { setting, value: Value::Text(value.to_owned()), origin })
+    }
+
     /// Fills the setting's field.
     pub(super) fn apply(self, config: &mut Config) -> Result<(), ConfigError> {
         let field = (self.setting.field)(config);

@@ -290,3 +290,24 @@ fn every_flag_reaches_its_setting_and_tells_its_default() {
         resolve(None, &[], &[&name, default.trim_end_matches(']')]).expect("the default");
     }
 }
+
+#[test]
+fn a_program_needs_no_file_and_no_environment() {
+    let config = |settings: &[(&'static str, &'static str)]| Config::of(settings.iter().copied());
+    let dev = config(&[("dev", "true"), ("listen", "127.0.0.1:0,unix:/a"), ("heartbeat", "1s")]);
+    let dev = dev.expect("a configuration");
+    let tcp = Listen::Tcp(([127, 0, 0, 1], 0).into());
+    assert_eq!(dev.listen, [tcp, Listen::Unix("/a".into())]);
+    let others = resolve_alone(None, &[], &["--dev"]).expect("a configuration");
+    let heartbeat = Duration::from_secs(1);
+    assert_eq!(Config { listen: others.listen.clone(), ..dev }, Config { heartbeat, ..others });
+    for (settings, refusal) in [
+        (&[("hartbeat", "1s")][..], "unknown key `hartbeat`, did you mean `heartbeat`?"),
+        (&[("heartbeat", "0s")], "heartbeat: \"0s\" is out of range, allowed is"),
+        (&[("dev", "true"), ("listen", "0.0.0.0:1")], "--dev listens on loopback alone, and"),
+        (&[], "nobody could publish"),
+    ] {
+        let refused = refused(config(settings));
+        assert!(refused.starts_with(refusal), "{refused}");
+    }
+}
