@@ -34,6 +34,7 @@ pub mod json;
 pub mod log;
 pub mod members;
 pub mod metrics;
+pub mod node;
 pub mod notification;
 pub mod reactor;
 pub mod rights;

@@ -1,32 +1,17 @@
-//! The process, told in order: settings, log lines, limits, log, hub, listeners, and the end.
+//! The process, told in order: settings, log lines, limits, the node, its listeners, and the end.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use governor::clock::DefaultClock;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rill::config::{
-    self, AuthErrors, Cli, Command, Config, Durability, Flags, HeartbeatMode, LogFormat,
-    RefuseStreams, TokenFlags,
-};
+use rill::config::{self, Cli, Command, Config, Flags, LogFormat, TokenFlags};
 use rill::event::Name;
-use rill::http::auth::keys::Keys;
-use rill::http::auth::{self, Authority, jwks, mint};
-use rill::http::cors::Cors;
-use rill::http::hosts::Hosts;
+use rill::http::auth::mint;
 use rill::http::listen::{Address, Listener};
-use rill::http::proxies::Proxies;
-use rill::http::rates::{self, Rates};
-use rill::http::{self, Doors, Server, body};
-use rill::hub::admission::Limits;
-use rill::hub::{self, Hub};
-use rill::log::{self, EventLog};
-use rill::reactor::{self, ticks};
+use rill::node::Node;
 use rill::service_manager;
-use rill::topic::Topics;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -60,38 +45,23 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE)?;
     config::check_descriptors(config.max_connections, hard_limit)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit)?;
-    let (keys, keeper) = keys(config)?;
-    let topics = Arc::new(Topics::with_room_for(config.max_connections));
-    let log = EventLog::open(&log_settings(config), &topics)?;
-    let streams = stream_settings(config);
-    let hub = Hub::start(hub_settings(config), streams, config.shards, log, topics)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(run(config, keys, &hub, inherited));
-    drop(keeper);
+    let node = runtime.block_on(async { Node::start(config) })?;
+    let served = runtime.block_on(run(config, &node, inherited));
     // No handler is left that could still publish when the log closes.
     drop(runtime);
-    hub.stop();
+    node.stop();
     tracing::info!("ended");
     served
 }
 
-async fn run(
-    config: &Config,
-    keys: Keys,
-    hub: &Arc<Hub>,
-    inherited: Vec<Listener>,
-) -> Result<(), Failure> {
+async fn run(config: &Config, node: &Node, inherited: Vec<Listener>) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = Server::new(http_settings(config), doors(config, keys), Arc::clone(hub));
-    let opened = config.listen.iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    let opened = node.listeners()?;
     inherited.iter().chain(&opened).for_each(|listener| announce(config, listener.address()));
     let status = listening(inherited.iter().chain(&opened));
-    let (mut inherited, mut own) = (server.listen(inherited)?, server.listen(opened)?);
-    let tending = Arc::clone(hub);
-    tokio::spawn(async move { tending.tend().await });
-    let tending = Arc::clone(&server);
-    tokio::spawn(async move { tending.tend().await });
+    let (mut inherited, own) = (node.server().listen(inherited)?, node.server().listen(opened)?);
     service_manager::ready(&status);
     let signal = tokio::select! {
         _ = interrupt.recv() => "SIGINT",
@@ -103,9 +73,7 @@ async fn run(
     let until = Instant::now() + config.drain_timeout;
     service_manager::stopping(&format!("{signal}: draining"), config.drain_timeout);
     inherited.hand_over(until).await;
-    hub.drain(until).await;
-    own.close(until).await;
-    inherited.close(until).await;
+    node.drain(&mut [own, inherited], until).await;
     Ok(())
 }
 
@@ -121,14 +89,6 @@ fn settings(flags: &Flags, inherited: &[Listener]) -> Result<Config, Failure> {
         }
     }
     Ok(config)
-}
-
-fn bind(address: &config::Listen) -> Result<Listener, Failure> {
-    let address = match address {
-        config::Listen::Tcp(address) => Address::Tcp(*address),
-        config::Listen::Unix(path) => Address::Unix(path.clone()),
-    };
-    Listener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}").into())
 }
 
 /// Log lines go to standard error, so that what `--dev` prints can be piped.
@@ -177,17 +137,6 @@ fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The keys that credentials are checked with, and what keeps those fresh that others publish.
-fn keys(config: &Config) -> Result<(Keys, Option<jwks::Keeper>), Failure> {
-    let fixed = config.auth.read_keys()?;
-    let sources = config.auth.published_keys();
-    if sources.is_empty() {
-        return Ok((Keys::new(fixed, Vec::new()), None));
-    }
-    let (published, keeper) = jwks::keep(sources, config.auth.jwks_refresh)?;
-    Ok((Keys::new(fixed, published), Some(keeper)))
-}
-
 /// Mints a token and prints it, and nothing else, so that it can stand in another command.
 fn token(flags: &TokenFlags) -> Result<(), Failure> {
     let config = Config::resolve(&flags.sources(), std::env::vars_os())?;
@@ -213,75 +162,4 @@ fn token(flags: &TokenFlags) -> Result<(), Failure> {
     let token = mint::mint(&wanted, &signer.secret, signer.algorithm, now)?;
     say(format_args!("{token}"));
     Ok(())
-}
-
-fn log_settings(config: &Config) -> log::Settings {
-    let config::LogConfig { retention_age, retention_count, retention_bytes, .. } = config.log;
-    let embedded = || log::Store::Embedded(config.data_dir.clone());
-    let (store, durability) = match config.log.durability {
-        Durability::Fsync => (embedded(), log::Durability::Fsync),
-        Durability::Interval => (embedded(), log::Durability::Interval),
-        Durability::Memory => (log::Store::Memory, log::Durability::Interval),
-    };
-    let retention =
-        log::Retention { age: retention_age, count: retention_count, bytes: retention_bytes };
-    log::Settings { store, durability, retention }
-}
-
-fn stream_settings(config: &Config) -> reactor::Settings {
-    let limits = reactor::Limits {
-        heartbeat: ticks(config.heartbeat),
-        idle: ticks(config.idle_timeout),
-        max_lag: ticks(config.max_lag),
-        expiry_notice: ticks(config.auth.expiry_notice),
-    };
-    let heartbeat_carries_id = config.heartbeat_mode == HeartbeatMode::Event;
-    reactor::Settings { limits, heartbeat_carries_id }
-}
-
-fn hub_settings(config: &Config) -> hub::Settings {
-    let limits =
-        Limits { per_holder: config.max_connections_per_user, total: config.max_connections };
-    hub::Settings {
-        limits,
-        replay_limit: config.log.replay_limit,
-        status_interval: config.status_interval,
-        ticket_ttl: config.auth.ticket_ttl,
-    }
-}
-
-fn http_settings(config: &Config) -> http::Settings {
-    http::Settings {
-        head_timeout: config.http.head_timeout,
-        keep_alive: config.http.keep_alive,
-        body: body::Limits { size: config.http.body_limit, time: config.http.body_timeout },
-        heartbeat: config.heartbeat,
-        retry_streams: config.refuse_streams == RefuseStreams::Retry,
-        errors_in_streams: config.auth.errors == AuthErrors::Stream,
-        durable: config.log.durability != Durability::Memory,
-    }
-}
-
-fn doors(config: &Config, keys: Keys) -> Doors {
-    let config::HttpConfig { allowed_hosts, trusted_proxies, client_address, .. } = &config.http;
-    let config::RatesConfig { connects, failed_credentials, publishes, bytes } = config.rates;
-    let settings = auth::Settings {
-        demo_tokens: config.dev,
-        trust_user_id: config.dev || config.auth.trust_user_id,
-        query_tokens: config.auth.query_tokens,
-        cookie: config.auth.cookie.clone(),
-        rules: auth::jwt::Rules {
-            issuer: config.auth.issuer.clone(),
-            audience: config.auth.audience.clone(),
-            leeway: config.auth.leeway,
-        },
-    };
-    let rates = rates::Settings { connects, failed_credentials, publishes, bytes };
-    Doors {
-        proxies: Proxies::new(trusted_proxies.clone(), *client_address),
-        hosts: Hosts::new(allowed_hosts.clone()),
-        cors: Cors::new(config.cors.origins.clone(), config.cors.credentials),
-        rates: Rates::new(rates, DefaultClock::default()),
-        authority: Authority::new(settings, keys),
-    }
 }

@@ -383,6 +383,7 @@ impl Hub {
 
     /// Ends the shards, and then the log with everything that it had accepted.
     pub fn stop(&self) {
+        self.draining.store(true, Ordering::Relaxed);
         self.reactor.stop();
         self.log.close();
     }
