@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -32,6 +32,9 @@ pub enum JsonError {
     /// An escaped half of a surrogate pair, which no UTF-8 text can carry on.
     #[error("the body has a \\u escape that is half of a surrogate pair")]
     LoneSurrogate,
+    /// A program's value that JSON has no form for, as a map whose keys are no text.
+    #[error("the data cannot be written as JSON: {0}")]
+    Unwritable(String),
     /// Nested beyond what is kept.
     #[error("the data is nested more than {MAX_DEPTH} deep")]
     TooDeep,
@@ -43,6 +46,17 @@ pub enum JsonError {
 pub struct Json(Box<str>);
 
 impl Json {
+    /// Writes a program's value. It may hold JSON of others as a [`RawValue`], so it is judged as if
+    /// it came from outside.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Json, JsonError> {
+        let raw = serde_json::value::to_raw_value(value)
+            .map_err(|error| JsonError::Unwritable(error.to_string()))?;
+        match has_lone_surrogate(raw.get()) {
+            true => Err(JsonError::LoneSurrogate),
+            false => Json::compact(&raw),
+        }
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -262,6 +276,20 @@ mod tests {
         }
         assert_eq!(Object::parse(b"{\"a\":\"\xff\"}").err(), Some(JsonError::Encoding));
         assert_eq!(Object::parse(b"{\"a\":1,\"\\u0061\":2}").err(), Some(JsonError::Repeated));
+    }
+
+    #[test]
+    fn a_programs_value_is_judged_as_if_it_came_from_outside() {
+        let of = |raw: &str| {
+            let raw: Box<RawValue> = serde_json::from_str(raw).expect("JSON");
+            Json::of(&[raw]).map(|json| json.as_str().to_owned())
+        };
+        assert_eq!(of("{ \"a\":\n1.10 }"), Ok("[{\"a\":1.10}]".to_owned()));
+        assert_eq!(of(r#""\ud83d""#), Err(JsonError::LoneSurrogate));
+        assert_eq!(of(&("[".repeat(127) + &"]".repeat(127))).map(|text| text.len()), Ok(256));
+        assert_eq!(of(&("[".repeat(128) + &"]".repeat(128))), Err(JsonError::TooDeep));
+        let no_text = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(matches!(Json::of(&no_text), Err(JsonError::Unwritable(_))));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ mod membership;
 mod presence;
 mod resume;
 mod revocations;
+mod sending;
 mod status;
 mod tending;
 pub mod tickets;
@@ -47,6 +48,7 @@ use presence::{Attendance, Presence};
 pub use resume::{Reason, Resume};
 pub use revocations::Revocation;
 use revocations::Revocations;
+pub use sending::SendError;
 use status::Meter;
 use tickets::{Attempt, TicketUse, Tickets};
 
