@@ -16,7 +16,9 @@ const ON_ITS_WAY: Duration = Duration::from_millis(100);
 /// tell the streams.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// A set of listeners and their connections, streams not included.
+/// A set of listeners and their connections, streams not included. The default has no listeners, for
+/// connections that a program accepts itself.
+#[derive(Default)]
 pub struct Front {
     /// `None` when there are no listeners, or no more.
     acceptor: Option<Acceptor>,
@@ -41,14 +43,18 @@ impl Front {
         listeners: Vec<Listener>,
         greet: impl Fn(Newcomer, Orders) + Send + 'static,
     ) -> io::Result<Front> {
-        let (end, ended) = watch::channel(false);
-        let refusing = Arc::new(AtomicBool::new(false));
-        if listeners.is_empty() {
-            return Ok(Front { acceptor: None, end, refusing });
+        let mut front = Front::default();
+        if !listeners.is_empty() {
+            let orders = front.orders();
+            let greet = move |newcomer| greet(newcomer, orders.clone());
+            front.acceptor = Some(Acceptor::start(listeners, greet)?);
         }
-        let orders = Orders { end: ended, refusing: Arc::clone(&refusing) };
-        let greet = move |newcomer| greet(newcomer, orders.clone());
-        Ok(Front { acceptor: Some(Acceptor::start(listeners, greet)?), end, refusing })
+        Ok(front)
+    }
+
+    /// What one more connection hears.
+    pub(super) fn orders(&self) -> Orders {
+        Orders { end: self.end.subscribe(), refusing: Arc::clone(&self.refusing) }
     }
 
     /// Refuses new streams and events, as the drain does, while another front is handed over. What
@@ -81,8 +87,8 @@ impl Front {
     }
 
     async fn end(&self, until: Instant) {
-        // Fails when there are no connections.
-        let _ = self.end.send(true);
+        // Also for one that a program still brings.
+        self.end.send_replace(true);
         let _ = timeout_at(until.into(), self.end.closed()).await;
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::{TcpListener, UnixListener};
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::{Socket, Type};
+use socket2::{SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -262,7 +262,30 @@ pub enum Accepted {
     Unix(UnixStream),
 }
 
+impl From<TcpStream> for Accepted {
+    fn from(stream: TcpStream) -> Accepted {
+        Accepted::Tcp(stream)
+    }
+}
+
+impl From<UnixStream> for Accepted {
+    fn from(stream: UnixStream) -> Accepted {
+        Accepted::Unix(stream)
+    }
+}
+
 impl Accepted {
+    /// Sets what a socket would have from a listener of ours, and tells the peer's address.
+    pub(super) fn prepare(&self) -> io::Result<Option<IpAddr>> {
+        match self {
+            Accepted::Tcp(stream) => {
+                socket::set_tcp_options(&SockRef::from(stream))?;
+                Ok(Some(stream.peer_addr()?.ip().to_canonical()))
+            }
+            Accepted::Unix(_) => Ok(None),
+        }
+    }
+
     /// The same socket, for a shard.
     pub fn into_peer(self) -> io::Result<Peer> {
         Ok(match self {
@@ -309,5 +332,26 @@ impl AsyncWrite for Accepted {
             Accepted::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Accepted::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::UNACKNOWLEDGED;
+
+    #[tokio::test]
+    async fn a_programs_sockets_get_what_ours_have() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = TcpStream::connect(address).await.expect("a connection");
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let accepted = Accepted::from(socket);
+        assert_eq!(accepted.prepare().expect("an address"), Some(address.ip()));
+        let Accepted::Tcp(socket) = &accepted else { panic!("it is TCP") };
+        let socket = SockRef::from(socket);
+        assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("one"));
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(UNACKNOWLEDGED));
+        drop(client);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! hyper parses and answers; a request that is a stream leaves it together with its socket.
 
+mod accept;
 pub mod api;
 pub mod auth;
 pub mod body;
@@ -17,6 +18,7 @@ mod linger;
 pub mod listen;
 mod manage;
 mod membership;
+mod mount;
 pub mod problem;
 pub mod proxies;
 mod publish;
@@ -27,7 +29,6 @@ mod router;
 mod stream;
 mod trade;
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +39,6 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use tokio::runtime::Handle;
-use tokio::time::timeout;
 
 use crate::event::Payload;
 use crate::hub::{Hub, Refused};
@@ -49,14 +48,12 @@ use crate::metrics::MEDIA_TYPE;
 use auth::Authority;
 use body::Bodies;
 use cors::{Allowance, Cors};
-use drive::{Handoff, HeadRefusal, Outcome, Serve, Timeouts, drive};
+use drive::{Handoff, HeadRefusal, Serve};
 pub use front::Front;
-use front::Orders;
 use hosts::Hosts;
-use listen::{Listener, Newcomer};
+pub use mount::{Mount, Routes};
 use problem::Problem;
 use proxies::Proxies;
-use proxies::protocol::read_proxy_header;
 use query::Query;
 use rates::Rates;
 use router::{Endpoint, Route, Stream, route};
@@ -120,46 +117,6 @@ impl Server {
         loop {
             tokio::time::sleep(FORGET_RATES).await;
             self.doors.rates.tidy();
-        }
-    }
-
-    /// Takes connections and drives each in a task of the runtime that this is called on.
-    pub fn listen(self: &Arc<Self>, listeners: Vec<Listener>) -> io::Result<Front> {
-        let (server, runtime) = (Arc::clone(self), Handle::current());
-        Front::open(listeners, move |newcomer, orders| {
-            runtime.spawn(Arc::clone(&server).connection(newcomer, orders));
-        })
-    }
-
-    async fn connection(self: Arc<Self>, newcomer: Newcomer, orders: Orders) {
-        let Settings { head_timeout: head, keep_alive, .. } = self.settings;
-        let Orders { mut end, refusing } = orders;
-        let mut peer = newcomer.address();
-        let mut socket = match newcomer.into_socket() {
-            Ok(socket) => socket,
-            Err(error) => return tracing::error!(%error, "a connection cannot be driven"),
-        };
-        if self.doors.proxies.introduces(peer) {
-            let introduced = timeout(head, read_proxy_header(&mut socket));
-            let introduced = tokio::select! {
-                introduced = introduced => introduced,
-                _ = end.wait_for(|ended| *ended) => return,
-            };
-            match introduced {
-                Ok(Ok(client)) => peer = client,
-                Ok(Err(error)) => return tracing::debug!(%error, "a proxy introduced nobody"),
-                Err(_) => return tracing::debug!("a proxy introduced nobody in time"),
-            }
-        }
-        let visitor = Visitor { server: &self, peer, refusing: &refusing };
-        match drive(socket, &Timeouts { head, keep_alive }, &visitor, end).await {
-            Outcome::HandedOff { socket, seat: Departure { admitted, framing, opening } } => {
-                match socket.into_peer() {
-                    Ok(peer) => self.hub.seat(admitted, peer, framing, opening),
-                    Err(error) => tracing::error!(%error, "a stream cannot leave the front"),
-                }
-            }
-            Outcome::Ended(ending) => tracing::trace!(?ending, "connection ended"),
         }
     }
 }

@@ -344,6 +344,11 @@ pub fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     Ok(Route::To { endpoint, head, path })
 }
 
+/// The plain form of a path at which there is something, or would be with a better name in it.
+pub(super) fn known(path: &str) -> Option<String> {
+    plain(path).filter(|path| !matches!(Resource::at(path), Ok(None)))
+}
+
 /// A path after one percent-decoding; `None` for what different readers would decode or resolve
 /// differently.
 fn plain(path: &str) -> Option<String> {
