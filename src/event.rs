@@ -286,6 +286,15 @@ impl ObjectWriter {
         self.text(name, Some(&humantime::format_rfc3339_millis(time).to_string()))
     }
 
+    /// The same; `null` when there is none.
+    #[must_use]
+    pub fn optional_time(self, name: &'static str, time: Option<SystemTime>) -> Self {
+        match time {
+            Some(time) => self.time(name, time),
+            None => self.text(name, None),
+        }
+    }
+
     /// Ends the object.
     pub fn finish(mut self) -> Payload {
         self.json.push('}');

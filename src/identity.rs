@@ -50,6 +50,11 @@ impl Stamp {
         Stamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// The moment.
+    pub fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0)
+    }
+
     /// So much later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Stamp {

@@ -91,7 +91,7 @@ impl Program {
         let (tell, bodies) = unbounded_channel();
         let told = Arc::new(Telling(tell));
         let routes = service_fn(move |request| answer(request, Arc::clone(&told)));
-        let mount = Arc::new(Mount::new(routes).keeping(&["/metrics"]));
+        let mount = Arc::new(Mount::new(routes).keeping(&["/", "/metrics"]));
         let dir = TempDir::with_prefix("rill-").expect("a directory");
         let path = dir.path().join("socket");
         let (leave, mut left) = oneshot::channel::<()>();
@@ -171,13 +171,13 @@ fn one_connection_serves_both_until_a_stream_takes_it() {
 fn what_is_not_rills_is_the_programs_whatever_it_looks_like() {
     let program = Program::start(&[("http.allowed_hosts", "app.example")]);
     for (method, target) in [
-        ("GET", "/"),
         ("BREW", "/coffee"),
         ("OPTIONS", "/a"),
         ("PUT", "/notifications/stream/"),
         ("GET", "/a%2Fb/../%00"),
         ("DELETE", "/healthz%2F"),
         // Rill's own, kept by the program.
+        ("GET", "/"),
         ("GET", "/metrics"),
         ("POST", "/%6Detrics"),
     ] {

@@ -70,42 +70,59 @@ impl Bodies {
         user: &'a Name,
         request: Request<Incoming>,
     ) -> Result<Whole<'a>, Problem> {
+        let mut share = Share { bodies: self, user, bytes: 0 };
+        let grown = |length: usize| share.grow(length.saturating_sub(SMALL));
+        let bytes = self.bounded(request, self.limits.size, grown).await?;
+        Ok(Whole { bytes, _share: share })
+    }
+
+    /// Reads the JSON body of somebody who is not known yet. It is small, so it counts for nobody.
+    pub async fn read_small(&self, request: Request<Incoming>) -> Result<Bytes, Problem> {
+        self.bounded(request, self.limits.size.min(SMALL), |_| Ok(())).await
+    }
+
+    async fn bounded(
+        &self,
+        request: Request<Incoming>,
+        most: usize,
+        grown: impl FnMut(usize) -> Result<(), Problem>,
+    ) -> Result<Bytes, Problem> {
         let (head, body) = request.into_parts();
         check_media_type(&head.headers)?;
-        if body.size_hint().lower() > self.limits.size as u64 {
-            return Err(self.too_large());
+        if body.size_hint().lower() > most as u64 {
+            return Err(too_large(most));
         }
-        let share = Share { bodies: self, user, bytes: 0 };
-        let in_time = tokio::time::timeout(self.limits.time, self.gather(body, share)).await;
+        let in_time = tokio::time::timeout(self.limits.time, gather(body, most, grown)).await;
         in_time.unwrap_or_else(|_| {
             let detail = "The body did not come in time.";
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail).closing())
         })
     }
+}
 
-    async fn gather<'a>(
-        &self,
-        mut body: Incoming,
-        mut share: Share<'a>,
-    ) -> Result<Whole<'a>, Problem> {
-        let mut bytes = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let broken = |_| Problem::bad_request("The body is malformed or incomplete.").closing();
-            // Trailers say nothing here.
-            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-            if bytes.len() + data.len() > self.limits.size {
-                return Err(self.too_large());
-            }
-            bytes.extend_from_slice(&data);
-            share.grow(bytes.len().saturating_sub(SMALL))?;
+/// All of a body, of at most so many bytes; `grown` is told how many have come, and may refuse.
+async fn gather(
+    mut body: Incoming,
+    most: usize,
+    mut grown: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Problem::bad_request("The body is malformed or incomplete.").closing();
+        // Trailers say nothing here.
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(too_large(most));
         }
-        Ok(Whole { bytes: bytes.into(), _share: share })
+        bytes.extend_from_slice(&data);
+        grown(bytes.len())?;
     }
+    Ok(bytes.into())
+}
 
-    fn too_large(&self) -> Problem {
-        let detail = format!("The body is larger than {} bytes.", self.limits.size);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
-    }
+fn too_large(most: usize) -> Problem {
+    let detail = format!("The body is larger than {most} bytes.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).closing()
 }
 
 impl Share<'_> {

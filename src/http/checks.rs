@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 
-use super::auth::{Presented, Why};
+use super::auth::secret::Secret;
+use super::auth::{Place, Presented, Why};
 use super::body::Whole;
 use super::problem::Problem;
 use super::query::Query;
@@ -50,7 +51,7 @@ impl Visitor<'_> {
         let doors = &self.server.doors;
         let headers = request.headers();
         let presented = Presented::find(headers, query, &doors.authority.settings().cookie)?;
-        if matches!(&presented, Presented::Token(_, super::auth::Place::Cookie)) {
+        if matches!(&presented, Presented::Token(_, Place::Cookie)) {
             let safe = matches!(*request.method(), Method::GET | Method::HEAD);
             doors.cors.cookie_may_be_used(safe, headers, hosts::authority(request))?;
         }
@@ -67,12 +68,26 @@ impl Visitor<'_> {
                 Ok(Caller { identity: Some(identity), ticket, address })
             }
             Ok(None) => Ok(Caller { identity: None, ticket: None, address }),
-            Err(why) => {
-                tracing::debug!(target = %Redacted::new(request.uri()), %why, "credential refused");
-                self.server.hub.metrics().credential_refused();
-                doors.rates.failed(address)?;
-                Err(Problem::unauthorized(true))
-            }
+            Err(why) => Err(self.bad_credential(request.uri(), why, address)),
+        }
+    }
+
+    /// The refusal of a credential, which is counted, and whose reason is for the log alone.
+    pub(super) fn bad_credential(&self, target: &Uri, why: Why, from: Option<IpAddr>) -> Problem {
+        tracing::debug!(target = %Redacted::new(target), %why, "credential refused");
+        self.server.hub.metrics().credential_refused();
+        match self.server.doors.rates.failed(from) {
+            Ok(()) => Problem::unauthorized(true),
+            Err(exceeded) => exceeded.into(),
+        }
+    }
+
+    /// Whose a token is that stood in this place.
+    pub(super) fn whose(&self, token: &Secret, place: Place) -> Result<Identity, Why> {
+        let identity = self.server.doors.authority.read(token, place, SystemTime::now())?;
+        match self.server.hub.is_revoked(&identity) {
+            true => Err(Why::Revoked),
+            false => Ok(identity),
         }
     }
 
@@ -92,15 +107,11 @@ impl Visitor<'_> {
         wanted: Option<Stream>,
         address: Option<IpAddr>,
     ) -> Result<Option<Shown>, Why> {
-        let (hub, authority) = (&self.server.hub, &self.server.doors.authority);
+        let hub = &self.server.hub;
         match (presented, wanted) {
             (Presented::Nothing, _) => Ok(None),
             (Presented::Token(token, place), _) => {
-                let identity = authority.read(token, *place, SystemTime::now())?;
-                match hub.is_revoked(&identity) {
-                    true => Err(Why::Revoked),
-                    false => Ok(Some((Arc::new(identity), None))),
-                }
+                Ok(Some((Arc::new(self.whose(token, *place)?), None)))
             }
             (Presented::Ticket(ticket), Some(stream)) => {
                 let last = stream::last_event_id(headers).map(|(_, requested)| requested);

@@ -19,6 +19,7 @@ pub mod listen;
 mod manage;
 mod membership;
 mod mount;
+mod pages;
 pub mod problem;
 pub mod proxies;
 mod publish;
@@ -26,6 +27,7 @@ pub mod query;
 pub mod rates;
 mod redact;
 mod router;
+mod session;
 mod stream;
 mod trade;
 
@@ -52,6 +54,7 @@ use drive::{Handoff, HeadRefusal, Serve};
 pub use front::Front;
 use hosts::Hosts;
 pub use mount::{Mount, Routes};
+use pages::Pages;
 use problem::Problem;
 use proxies::Proxies;
 use query::Query;
@@ -104,12 +107,14 @@ pub struct Server {
     doors: Doors,
     hub: Arc<Hub>,
     bodies: Bodies,
+    pages: Pages,
 }
 
 impl Server {
     /// A server for a hub.
     pub fn new(settings: Settings, doors: Doors, hub: Arc<Hub>) -> Arc<Server> {
-        Arc::new(Server { settings, doors, hub, bodies: Bodies::new(settings.body) })
+        let (bodies, pages) = (Bodies::new(settings.body), Pages::new());
+        Arc::new(Server { settings, doors, hub, bodies, pages })
     }
 
     /// Forgets now and then who has come too often. Never ends.
@@ -232,6 +237,9 @@ impl Visitor<'_> {
                 let caller = self.known_caller(&request, &query, true)?;
                 self.server.manage(manage, &query, &caller).await?
             }
+            // Also whoever shows a credential that is of no use any more sees where to sign in.
+            Endpoint::Page(page) => self.server.pages.answer(page),
+            Endpoint::Session(session) => self.session(session, request, &query).await?,
             Endpoint::SystemStatus => {
                 self.let_in(&request, &query, None)?;
                 json(StatusCode::OK, &hub.status())
@@ -320,8 +328,8 @@ fn json(status: StatusCode, body: &Payload) -> Answer {
 }
 
 /// An answer of text that is of this moment.
-fn text(media_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn text(media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

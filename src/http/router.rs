@@ -21,6 +21,10 @@ pub enum Endpoint {
     Membership(Membership),
     /// What the manager does.
     Manage(Manage),
+    /// A page for people.
+    Page(Page),
+    /// Who is signed in on the pages.
+    Session(Session),
     /// `GET /system/status`.
     SystemStatus,
     /// `GET /healthz`.
@@ -166,6 +170,26 @@ pub enum Manage {
     DisconnectOne(Option<ConnectionId>),
 }
 
+/// The pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// What this server is, and signing in.
+    Home,
+    /// Watches streams, and publishes.
+    SseClient,
+}
+
+/// What can be done with the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Shown.
+    Show,
+    /// Begun, with a credential.
+    SignIn,
+    /// Ended.
+    SignOut,
+}
+
 /// What there is at a path, by method.
 #[derive(Default)]
 struct Resource {
@@ -182,6 +206,16 @@ impl Resource {
 
     fn post(endpoint: Endpoint) -> Resource {
         Resource { post: Some(endpoint), ..Resource::default() }
+    }
+
+    fn page(page: Page) -> Resource {
+        Resource::get(Endpoint::Page(page))
+    }
+
+    fn session() -> Resource {
+        let [get, post, delete] = [Session::Show, Session::SignIn, Session::SignOut]
+            .map(|session| Some(Endpoint::Session(session)));
+        Resource { get, post, delete, ..Resource::default() }
     }
 
     fn stream(stream: Stream) -> Resource {
@@ -270,6 +304,9 @@ impl Resource {
             ["tickets"] => Resource::post(Endpoint::Credentials(Credentials::Ticket)),
             ["auth", "renew"] => Resource::post(Endpoint::Credentials(Credentials::Renew)),
             ["auth", "revoke"] => Resource::post(Endpoint::Credentials(Credentials::Revoke)),
+            [""] => Resource::page(Page::Home),
+            ["sse-client"] => Resource::page(Page::SseClient),
+            ["session"] => Resource::session(),
             ["healthz"] => Resource::get(Endpoint::Health),
             ["readyz"] => Resource::get(Endpoint::Ready),
             ["metrics"] => Resource::get(Endpoint::Metrics),

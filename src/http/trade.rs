@@ -1,6 +1,6 @@
 //! Credentials traded for tickets, put under streams, and withdrawn.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -57,12 +57,7 @@ impl Server {
             }
         }
         let renewed = Payload::object().truth("success", true);
-        Ok(match caller.expires() {
-            Some(Stamp(expires)) => {
-                renewed.time("expiresAt", UNIX_EPOCH + Duration::from_millis(expires)).finish()
-            }
-            None => renewed.text("expiresAt", None).finish(),
-        })
+        Ok(renewed.optional_time("expiresAt", caller.expires().map(Stamp::time)).finish())
     }
 
     async fn revoke(&self, fields: &Fields<'_>, caller: &Identity) -> Result<Payload, Problem> {

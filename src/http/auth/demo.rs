@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::secret::Secret;
 use crate::event::Name;
 use crate::identity::{Credential, Identity, Roles, Stamp};
 
@@ -18,6 +19,12 @@ pub(super) fn read(token: &str) -> Option<Identity> {
     // It does not say when it was made, so whoever revokes its user's tokens means all of them.
     let credential = Credential { id: None, issued: Stamp(0), expires: None };
     Some(Identity { username, roles, credential: Some(credential), ..Identity::of(user) })
+}
+
+/// The token of a user with these roles. What has a colon in it would be read as more than a name.
+pub(super) fn token(user: &Name, roles: &[Name]) -> Secret {
+    let roles: Vec<&str> = roles.iter().map(Name::as_str).collect();
+    Secret::new(STANDARD.encode(format!("{user}:{user}::{}", roles.join(","))))
 }
 
 /// Whoever may do everything, without a token.
@@ -36,6 +43,18 @@ mod tests {
         let identity = identity.expect("the demo token");
         assert_eq!((identity.user.as_str(), identity.username.as_str()), ("test123", "testuser"));
         assert!(identity.roles.is_admin() && identity.roles.may_publish());
+    }
+
+    #[test]
+    fn the_token_of_a_name() {
+        let name = |text| Name::new(text).expect("a name");
+        let token = token(&name("Zo\u{eb} 1"), &[name("user"), name("publisher")]);
+        let identity = read(token.expose()).expect("a demo token");
+        assert_eq!(
+            (identity.user.as_str(), identity.username.as_str()),
+            ("Zo\u{eb} 1", "Zo\u{eb} 1")
+        );
+        assert!(identity.roles.may_publish() && !identity.roles.is_admin());
     }
 
     #[test]

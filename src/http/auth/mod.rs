@@ -20,6 +20,7 @@ use std::time::SystemTime;
 
 use super::problem::Problem;
 use super::query::Query;
+use crate::event::Name;
 use crate::identity::Identity;
 
 use jwt::{Refused, Rules};
@@ -63,6 +64,11 @@ impl Authority {
     /// Who manages a server that is for development, where nobody has to say who he is.
     pub fn manager(&self) -> Option<Identity> {
         self.settings.demo_tokens.then(demo::manager)
+    }
+
+    /// A token for whoever signs in by name, on a server that is for development.
+    pub fn demo_token(&self, user: &Name, roles: &[Name]) -> Option<Secret> {
+        self.settings.demo_tokens.then(|| demo::token(user, roles))
     }
 
     /// Whose a token is. The reason why it is nobody's is for the log alone.

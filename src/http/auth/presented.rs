@@ -27,6 +27,8 @@ pub enum Place {
     Header,
     /// In the session cookie, which browsers send whoever asks them to.
     Cookie,
+    /// In the body of a sign-in.
+    Body,
 }
 
 impl Presented {
