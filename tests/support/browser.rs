@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Chromium takes seconds to start where others work too.
-const BROWSER_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const BROWSER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Not every browser keeps the cookies of one site from the pages of another, so this one does not.
 const EVERY_COOKIE: &str =
@@ -118,29 +118,61 @@ impl Served {
     }
 }
 
-/// A Chromium with a profile of its own. It ends with the test.
-pub(crate) struct Browser {
-    chromium: Child,
-    profile: TempDir,
-}
+/// Where a Chromium keeps its things; gone with it.
+pub(super) struct Profile(TempDir);
 
-impl Browser {
-    fn start(url: &str) -> Self {
+impl Profile {
+    pub(super) fn new() -> Self {
         let profile = TempDir::with_prefix("chromium-").expect("a directory");
         let default = profile.path().join("Default");
         fs::create_dir(&default).expect("a directory");
         fs::write(default.join("Preferences"), EVERY_COOKIE).expect("a file");
-        let chromium = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .args([
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-            ])
-            .args(["--disable-sync", "--no-proxy-server", "--mute-audio"])
-            // Nothing leaves this machine.
-            .arg("--host-resolver-rules=MAP *.example 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1")
-            .arg(format!("--user-data-dir={}", profile.path().display()))
+        Self(profile)
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        let gone = |_: &u32| fs::remove_dir_all(self.0.path()).is_ok();
+        let _ = (0..100).inspect(|_| thread::sleep(Duration::from_millis(10))).find(gone);
+    }
+}
+
+/// The command that starts one, without the page.
+pub(super) fn chromium(profile: &Profile) -> Vec<String> {
+    let fixed =
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+    let quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update"];
+    let more = ["--disable-sync", "--no-proxy-server", "--mute-audio"];
+    // Nothing leaves this machine.
+    let names = "--host-resolver-rules=MAP *.example 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1";
+    let directory = format!("--user-data-dir={}", profile.0.path().display());
+    let all = fixed.iter().chain(&quiet).chain(&more).map(ToString::to_string);
+    all.chain([names.into(), directory]).collect()
+}
+
+/// Ends one with all of its processes: those that live on would write into the profile while it goes.
+pub(super) fn kill(chromium: &mut Child) {
+    let kill = format!("kill -KILL -{}", chromium.id());
+    // They fail only for processes that are gone already.
+    let _ = Command::new("sh").args(["-c", &kill]).status();
+    let _ = chromium.kill();
+    let _ = chromium.wait();
+}
+
+/// A Chromium with a profile of its own. It ends with the test.
+pub(crate) struct Browser {
+    chromium: Child,
+    /// Dropped after it has ended.
+    _profile: Profile,
+}
+
+impl Browser {
+    fn start(url: &str) -> Self {
+        let profile = Profile::new();
+        let command = chromium(&profile);
+        let chromium = Command::new(&command[0])
+            .args(&command[1..])
             .arg(url)
             .process_group(0)
             .stdin(Stdio::null())
@@ -148,19 +180,12 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromium, which tests/run installs");
-        Self { chromium, profile }
+        Self { chromium, _profile: profile }
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // All of its processes: those that live on would write into the profile while it goes.
-        let kill = format!("kill -KILL -{}", self.chromium.id());
-        // They fail only for processes that are gone already.
-        let _ = Command::new("sh").args(["-c", &kill]).status();
-        let _ = self.chromium.kill();
-        let _ = self.chromium.wait();
-        let gone = |_: &u32| fs::remove_dir_all(self.profile.path()).is_ok();
-        let _ = (0..100).inspect(|_| thread::sleep(Duration::from_millis(10))).find(gone);
+        kill(&mut self.chromium);
     }
 }

@@ -1,13 +1,15 @@
 //! The kit of the black-box tests: the real binary as a child process (`server`), raw bytes over a socket (`http`),
 //! a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`),
 //! tokens as issuers make them (`tokens`), the tickets that they are traded for (`tickets`), and a real browser
-//! (`browser`).
+//! (`browser`) whose pages can be driven (`devtools`), ours in their own words (`pages`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the kit")]
 
 mod browser;
 mod clogged;
+mod devtools;
 mod elsewhere;
 mod http;
+mod pages;
 mod server;
 mod sse;
 pub(crate) mod tickets;
@@ -20,6 +22,7 @@ use base64::Engine;
 
 pub(crate) use browser::{Browser, Site};
 pub(crate) use clogged::{clogged_stream, clogged_stream_of};
+pub(crate) use devtools::Tab;
 pub(crate) use elsewhere::{connect_from, peer_from};
 pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, put, request};
 pub(crate) use server::{Server, Setup, rill};
