@@ -24,6 +24,7 @@ fn the_first_fault_is_told() {
         (404, "path before method", request("DELETE", "/nowhere")),
         (404, "path before identity", get("/nowhere")),
         (405, "method before identity", request("DELETE", "/notifications/stream")),
+        (405, "method before its body", get("/chat/send").field("Content-Length", "2").body("{}")),
         (401, "identity before media type", send("<xml/>").without("Content-Type")),
         (401, "identity before size", oversized(send(""))),
         (401, "identity before limits", get("/notifications/stream")),

@@ -198,11 +198,11 @@ impl Visitor<'_> {
         request: Request<Incoming>,
         allowance: &Allowance,
     ) -> Result<Reply, Problem> {
+        let route = route(request.method(), request.uri().path())?;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if reads && body::has_body(request.headers()) {
             return Err(Problem::bad_request("This request must not have a body.").closing());
         }
-        let route = route(request.method(), request.uri().path())?;
         self.check_host(&request)?;
         let (endpoint, head, path) = match route {
             Route::Options(allow) => return Ok(Reply::Options(allow)),
