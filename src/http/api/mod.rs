@@ -134,8 +134,9 @@ impl Fields<'_> {
     /// A whole number that is not negative, if there is one.
     fn count(&self, name: &str) -> Result<Option<u64>, Problem> {
         let Some(value) = self.0.given(name) else { return Ok(None) };
-        let wrong = |_| Problem::field(name, "must be a whole number that is not negative");
-        value.get().parse().map(Some).map_err(wrong)
+        let count = whole_number(value.get()).and_then(|digits| digits.parse().ok());
+        let wrong = || Problem::field(name, "must be a whole number that is not negative");
+        count.map(Some).ok_or_else(wrong)
     }
 
     /// A list of names, each once, which may be empty.
@@ -212,10 +213,9 @@ fn read_names(field: &str, json: &str) -> Result<Vec<Name>, Problem> {
 
 fn read_name(field: &str, json: &str) -> Result<Name, Problem> {
     let wrong = || Problem::field(field, "must be a string or a whole number, and not empty");
-    let text = if is_whole_number(json) {
-        json.to_owned()
-    } else {
-        serde_json::from_str::<String>(json).map_err(|_| wrong())?
+    let text = match whole_number(json) {
+        Some(digits) => digits.to_owned(),
+        None => serde_json::from_str::<String>(json).map_err(|_| wrong())?,
     };
     if text.is_empty() {
         return Err(wrong());
@@ -223,10 +223,12 @@ fn read_name(field: &str, json: &str) -> Result<Name, Problem> {
     Name::new(&text).map_err(|error| Problem::name(field, error))
 }
 
-/// Of a valid JSON value.
-fn is_whole_number(json: &str) -> bool {
-    let digits = json.strip_prefix('-').unwrap_or(json);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+/// The digits of a JSON number that is whole. Some languages write every number with a fraction.
+fn whole_number(json: &str) -> Option<&str> {
+    let (whole, fraction) = json.split_once('.').unwrap_or((json, ""));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && fraction.bytes().all(|byte| byte == b'0')).then_some(whole)
 }
 
 #[cfg(test)]
@@ -253,6 +255,21 @@ mod tests {
             target(r#"{"userIds":["a",12345678901234567890,"a"]}"#),
             users(&["a", "12345678901234567890"])
         );
+        assert_eq!(target(r#"{"userIds":[7.00,7,-0.0]}"#), users(&["7", "-0"]));
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_fraction_of_zeros() {
+        let count = |json: &str| {
+            let body = format!(r#"{{"n":{json}}}"#);
+            let object = Object::parse(body.as_bytes()).expect("an object");
+            Fields(&object).count("n").map_err(|problem| problem.status.as_u16())
+        };
+        assert_eq!(count("5000.0"), Ok(Some(5000)));
+        assert_eq!(count("18446744073709551615"), Ok(Some(u64::MAX)));
+        for none in ["0.5", "-1", "-1.0", "18446744073709551616", "5.01", "\"5\"", "true"] {
+            assert_eq!(count(none), Err(422), "{none}");
+        }
     }
 
     #[test]
