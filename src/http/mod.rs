@@ -19,6 +19,7 @@ pub mod listen;
 mod manage;
 mod membership;
 mod mount;
+mod openapi;
 mod pages;
 pub mod problem;
 pub mod proxies;
@@ -256,6 +257,10 @@ impl Visitor<'_> {
             Endpoint::Metrics => {
                 self.let_in(&request, &query, None)?;
                 text(MEDIA_TYPE, hub.metrics_text())
+            }
+            Endpoint::Description => {
+                self.let_in(&request, &query, None)?;
+                openapi::answer()
             }
         }))
     }

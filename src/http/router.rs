@@ -33,6 +33,8 @@ pub enum Endpoint {
     Ready,
     /// `GET /metrics`.
     Metrics,
+    /// `GET /openapi.json`.
+    Description,
 }
 
 /// The streams.
@@ -310,6 +312,7 @@ impl Resource {
             ["healthz"] => Resource::get(Endpoint::Health),
             ["readyz"] => Resource::get(Endpoint::Ready),
             ["metrics"] => Resource::get(Endpoint::Metrics),
+            ["openapi.json"] => Resource::get(Endpoint::Description),
             _ => return Ok(None),
         }))
     }
