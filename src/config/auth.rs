@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::ConfigError;
+use crate::http::address::Address;
 use crate::http::auth::algorithm::Algorithm;
-use crate::http::auth::jwks::Address;
 use crate::http::auth::secret::Secret;
 
 /// Who is believed to be whom, `auth.*`.

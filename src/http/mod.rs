@@ -3,6 +3,7 @@
 //! hyper parses and answers; a request that is a stream leaves it together with its socket.
 
 mod accept;
+pub mod address;
 pub mod api;
 pub mod auth;
 pub mod body;

@@ -3,7 +3,6 @@
 //!
 //! No request ever waits for a set or makes anybody fetch one: it takes the keys that are there.
 
-mod address;
 mod file;
 mod set;
 mod url;
@@ -18,8 +17,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::keys::Set;
+use crate::http::address::Address;
 use crate::vital;
-pub use address::{Address, AddressError};
 use file::File;
 pub use set::SetError;
 use url::Url;

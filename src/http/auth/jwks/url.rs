@@ -1,17 +1,14 @@
 //! A key set on a server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
 use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::super::keys::{Key, Set};
-use super::address::Address;
 use super::{SetError, set};
+use crate::http::address::Address;
 
 /// For a whole answer, from the name's look-up to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +43,7 @@ impl Url {
     /// An address that nobody has asked yet.
     pub(super) fn new(address: Address, refresh: Duration) -> Url {
         let refresh = refresh.max(FIRST_PAUSE);
-        Url { agent: agent(&address), address, refresh, pause: FIRST_PAUSE }
+        Url { agent: address.agent(TIMEOUT), address, refresh, pause: FIRST_PAUSE }
     }
 
     /// Gets the keys, and says when to get them again. A failure leaves those that are there.
@@ -78,26 +75,11 @@ impl Url {
     }
 }
 
-/// Asks the address itself: a redirect could lead anywhere. Proxies of the environment are for what
-/// is far away.
-fn agent(address: &Address) -> Agent {
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
-        .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()));
-    let config = Agent::config_builder()
-        .tls_config(tls.build())
-        .timeout_global(Some(TIMEOUT))
-        .max_redirects(0);
-    match address.is_protected() {
-        true => config.https_only(true).build().new_agent(),
-        false => config.proxy(None).build().new_agent(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
+    use std::sync::Arc;
     use std::sync::mpsc::{self, Receiver};
     use std::thread;
 

@@ -1,15 +1,21 @@
-//! Where a key set may be fetched from.
+//! Where other servers are, and how they are asked.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::Uri;
 use hyper::http::uri::{Authority, Scheme};
+use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
 
-/// An address that is safe to get keys from. It shows itself without its query, which may hold
-/// something like an API key.
+/// An address that may be asked. It shows itself without its query, which may hold something like an
+/// API key. As text it is one that is safe to get keys from, unless it is read by
+/// [`Address::anywhere`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(Uri);
 
@@ -31,16 +37,10 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Address, AddressError> {
-        let uri: Uri = text.parse().map_err(|_| AddressError::Url)?;
-        let (scheme, authority) = uri.scheme().zip(uri.authority()).ok_or(AddressError::Url)?;
-        if authority.as_str().contains('@') {
-            return Err(AddressError::Credentials);
-        }
-        let is_plain = *scheme == Scheme::HTTP && is_loopback(authority);
-        if is_plain || *scheme == Scheme::HTTPS {
-            Ok(Address(uri))
-        } else {
-            Err(AddressError::Unprotected)
+        let address = Address::anywhere(text)?;
+        match address.is_protected() || address.0.authority().is_some_and(is_loopback) {
+            true => Ok(address),
+            false => Err(AddressError::Unprotected),
         }
     }
 }
@@ -52,8 +52,40 @@ fn is_loopback(authority: &Authority) -> bool {
 }
 
 impl Address {
+    /// Reads one that may also be unprotected, whoever is on the way.
+    pub fn anywhere(text: &str) -> Result<Address, AddressError> {
+        let uri: Uri = text.parse().map_err(|_| AddressError::Url)?;
+        let (scheme, authority) = uri.scheme().zip(uri.authority()).ok_or(AddressError::Url)?;
+        if authority.as_str().contains('@') {
+            return Err(AddressError::Credentials);
+        }
+        match *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS {
+            true => Ok(Address(uri)),
+            false => Err(AddressError::Unprotected),
+        }
+    }
+
+    /// What asks there, and takes so long at most, from the name's look-up to the last byte. It asks
+    /// the address itself: a redirect could lead anywhere. Proxies of the environment are for what is
+    /// far away. Any status is an answer.
+    pub fn agent(&self, timeout: Duration) -> Agent {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()));
+        let config = Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false);
+        match self.is_protected() {
+            true => config.https_only(true).build().new_agent(),
+            false => config.proxy(None).build().new_agent(),
+        }
+    }
+
     /// All of it, to ask there.
-    pub(super) fn uri(&self) -> &Uri {
+    pub fn uri(&self) -> &Uri {
         &self.0
     }
 
@@ -63,7 +95,7 @@ impl Address {
     }
 
     /// Whether nobody on the way can change an answer.
-    pub(super) fn is_protected(&self) -> bool {
+    fn is_protected(&self) -> bool {
         self.0.scheme() == Some(&Scheme::HTTPS)
     }
 }
@@ -120,6 +152,16 @@ mod tests {
         let said = "https://ann:secret@id.example/".parse::<Address>().expect_err("a password");
         assert_eq!(said, AddressError::Credentials);
         assert_eq!("http://127.0.0.1@evil.example/".parse::<Address>(), Err(said));
+    }
+
+    #[test]
+    fn where_nothing_secret_comes_from_any_web_address_will_do() {
+        for text in ["http://backend:8080/hook", "https://app.example/hook?key=x"] {
+            assert!(Address::anywhere(text).is_ok(), "{text}");
+        }
+        for text in ["", "backend/hook", "ftp://backend/", "http://ann:secret@backend/"] {
+            assert!(Address::anywhere(text).is_err(), "{text}");
+        }
     }
 
     #[test]
