@@ -43,7 +43,7 @@ fn main() {
 fn count(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("admission/count");
     for present in PRESENT {
-        let admission = Admission::new(LIMITS);
+        let admission = Admission::new(LIMITS, Arc::default());
         let origin = Origin { address: None, path: 0 };
         let admit = |holder: &Holder| admission.admit(holder, &origin).expect("a place");
         let permits: Vec<_> =
@@ -90,7 +90,13 @@ fn start(runtime: &Runtime) -> Arc<Hub> {
     let streams = reactor::Settings { limits, heartbeat_carries_id: true };
     let status_interval = Duration::from_secs(10);
     let ticket_ttl = Duration::from_secs(60);
-    let settings = Settings { limits: LIMITS, replay_limit: 10_000, status_interval, ticket_ttl };
+    let settings = Settings {
+        limits: LIMITS,
+        replay_limit: 10_000,
+        status_interval,
+        ticket_ttl,
+        announced: None,
+    };
     let hub = Hub::start(settings, streams, 1, log.expect("a log"), topics).expect("a hub");
     // It forgets those who have left a room.
     let tending = Arc::clone(&hub);

@@ -160,6 +160,7 @@ fn start_hub() -> Arc<Hub> {
         replay_limit: 10_000,
         status_interval: Duration::from_secs(10),
         ticket_ttl: Duration::from_secs(60),
+        announced: None,
     };
     Hub::start(settings, streams, 1, log.expect("a log"), topics).expect("a hub")
 }

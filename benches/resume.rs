@@ -153,6 +153,7 @@ impl Past {
             limits: Limits { per_holder: 5, total: 10 },
             replay_limit: 10_000,
             status_interval: Duration::from_secs(10),
+            announced: None,
             ticket_ttl: Duration::from_secs(60),
         };
         let hub = Hub::start(settings, shards, 1, self.log, self.topics).expect("a hub");

@@ -22,6 +22,7 @@ mod membership;
 mod mount;
 mod openapi;
 mod pages;
+mod presence;
 pub mod problem;
 pub mod proxies;
 mod publish;
@@ -242,6 +243,10 @@ impl Visitor<'_> {
             // Also whoever shows a credential that is of no use any more sees where to sign in.
             Endpoint::Page(page) => self.server.pages.answer(page),
             Endpoint::Session(session) => self.session(session, request, &query).await?,
+            Endpoint::Presence(presence) => {
+                let caller = self.known_caller(&request, &query, false)?;
+                self.server.presence(&presence, &query, &caller)?
+            }
             Endpoint::SystemStatus => {
                 self.let_in(&request, &query, None)?;
                 json(StatusCode::OK, &hub.status())

@@ -25,6 +25,8 @@ pub enum Endpoint {
     Page(Page),
     /// Who is signed in on the pages.
     Session(Session),
+    /// Who is there.
+    Presence(Presence),
     /// `GET /system/status`.
     SystemStatus,
     /// `GET /healthz`.
@@ -192,6 +194,17 @@ pub enum Session {
     SignOut,
 }
 
+/// Whose presence is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A user's.
+    User(Name),
+    /// Everyone's in a room.
+    Room(Name),
+    /// That of the members of a conversation.
+    Conversation(Name),
+}
+
 /// What there is at a path, by method.
 #[derive(Default)]
 struct Resource {
@@ -232,6 +245,10 @@ impl Resource {
     fn managed(shown: Manage, ended: Manage) -> Resource {
         let delete = Some(Endpoint::Manage(ended));
         Resource { delete, ..Resource::get(Endpoint::Manage(shown)) }
+    }
+
+    fn presence(presence: Presence) -> Resource {
+        Resource::get(Endpoint::Presence(presence))
     }
 
     /// The members of a group, or one of them.
@@ -302,6 +319,11 @@ impl Resource {
                 let user = Name::new(user)?;
                 let shown = Manage::Connections(Some(user.clone()));
                 Resource::managed(shown, Manage::DisconnectUser(user))
+            }
+            ["presence", user] => Resource::presence(Presence::User(Name::new(user)?)),
+            ["presence", "rooms", room] => Resource::presence(Presence::Room(Name::new(room)?)),
+            ["presence", "conversations", id] => {
+                Resource::presence(Presence::Conversation(Name::new(id)?))
             }
             ["tickets"] => Resource::post(Endpoint::Credentials(Credentials::Ticket)),
             ["auth", "renew"] => Resource::post(Endpoint::Credentials(Credentials::Renew)),

@@ -6,13 +6,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 use slab::Slab;
 use thiserror::Error;
 
 pub use dismissal::{Dismissal, SentAway};
 
+use super::online::{Moment, Online, UserPresence};
 use crate::event::Name;
 use crate::identity::Identity;
 use crate::interner::Interner;
@@ -64,6 +67,8 @@ pub struct Admission {
     limits: Limits,
     /// Makes the digests of a [`Standing`]; its key keeps anyone from choosing two that are alike.
     digests: RandomState,
+    online: Arc<Online>,
+    /// Held while [`Online`] hears of somebody, so that it does in order.
     streams: Mutex<Streams>,
 }
 
@@ -72,6 +77,9 @@ struct Streams {
     /// A holder's count is how often it is held.
     holders: Interner<Holder>,
     origins: Interner<Origin>,
+    /// The users among the holders that have been seen in a shard: a stream that is refused after it
+    /// got its place brings nobody online.
+    online: RoaringBitmap,
     /// The upper half of the next number.
     next: u32,
 }
@@ -164,17 +172,18 @@ pub struct Listed {
 
 impl Admission {
     /// Nobody is there yet.
-    pub fn new(limits: Limits) -> Arc<Admission> {
+    pub fn new(limits: Limits, online: Arc<Online>) -> Arc<Admission> {
         // Not from zero, so that a number seen before a restart is not seen again after it.
         let room = Room::new(limits.total, 1).of_all;
         let streams = Streams {
             entries: Slab::with_capacity(room),
             holders: Interner::with_room_for(room),
             origins: Interner::with_room_for(room),
+            online: RoaringBitmap::new(),
             next: rand::random(),
         };
         let digests = RandomState::new();
-        Arc::new(Admission { limits, digests, streams: Mutex::new(streams) })
+        Arc::new(Admission { limits, digests, online, streams: Mutex::new(streams) })
     }
 
     /// Takes a place.
@@ -197,6 +206,19 @@ impl Admission {
     /// How many streams are admitted now.
     pub fn streams(&self) -> usize {
         self.streams.lock().entries.len()
+    }
+
+    /// Whether a user is there now.
+    pub fn presence_of(&self, user: &Name, now: Instant) -> UserPresence {
+        let streams = self.streams.lock();
+        let holder = streams.holders.find(&Holder::User(user.clone()));
+        match holder.filter(|holder| streams.online.contains(*holder)) {
+            Some(holder) => {
+                let connections = streams.holders.holders(holder) as usize;
+                UserPresence { online: true, connections }
+            }
+            None => UserPresence { online: self.online.is_away(user, now), connections: 0 },
+        }
     }
 
     /// Puts a stream that is seated under a new credential, and tells where it is and whom it counts
@@ -298,7 +320,9 @@ impl Permit {
 
     /// The stream is in its shard; tells whether it was sent away on the way.
     pub fn seated(&self, key: Key) -> Result<(), CloseReason> {
-        let entry = &mut self.admission.streams.lock().entries[self.place as usize];
+        let mut streams = self.admission.streams.lock();
+        let Streams { entries, holders, online, .. } = &mut *streams;
+        let entry = &mut entries[self.place as usize];
         let (shard, result) = match entry.whereabouts {
             // It has no shard before it has begun.
             Whereabouts::Reserved => return Err(CloseReason::Fault),
@@ -306,6 +330,12 @@ impl Permit {
             Whereabouts::Coming { shard } | Whereabouts::Seated { shard, .. } => (shard, Ok(())),
         };
         entry.whereabouts = Whereabouts::Seated { shard, slot: key.slot() };
+        if result.is_ok()
+            && let Some(Holder::User(user)) = holders.get(entry.holder)
+            && online.insert(entry.holder)
+        {
+            self.admission.online.arrived(user, Moment::now());
+        }
         result
     }
 }
@@ -313,9 +343,16 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut streams = self.admission.streams.lock();
-        let entry = streams.entries.remove(self.place as usize);
-        streams.holders.release(entry.holder);
-        streams.origins.release(entry.origin);
+        let Streams { entries, holders, origins, online, .. } = &mut *streams;
+        let Entry { holder, origin, .. } = entries.remove(self.place as usize);
+        if holders.holders(holder) == 1
+            && online.remove(holder)
+            && let Some(Holder::User(user)) = holders.get(holder)
+        {
+            self.admission.online.left(user.clone(), Moment::now());
+        }
+        holders.release(holder);
+        origins.release(origin);
     }
 }
 

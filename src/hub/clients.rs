@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_successor_takes_the_place_and_it_is_given_back_once() {
         let name = |text: &str| Name::new(text).expect("a name");
-        let admission = Admission::new(Limits { per_holder: 1, total: 10 });
+        let admission = Admission::new(Limits { per_holder: 1, total: 10 }, Arc::default());
         let admit = || admission.admit(&Holder::User(name("u")), &ORIGIN);
         let clients = Arc::new(Clients::default());
         let tab = (name("u"), name("tab"));
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn who_may_not_begin_ousts_nobody() {
         let name = |text: &str| Name::new(text).expect("a name");
-        let admission = Admission::new(Limits { per_holder: 1, total: 10 });
+        let admission = Admission::new(Limits { per_holder: 1, total: 10 }, Arc::default());
         let clients = Arc::new(Clients::default());
         let take = |counts: bool| {
             let admit = || admission.admit(&Holder::User(name("u")), &ORIGIN);

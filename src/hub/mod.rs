@@ -9,6 +9,7 @@ mod connections;
 mod credentials;
 mod manage;
 mod membership;
+pub mod online;
 mod presence;
 mod resume;
 mod revocations;
@@ -43,6 +44,7 @@ use clients::{ClaimedPlace, Clients, Taken};
 pub use connections::{Connection, Connections};
 use manage::Away;
 pub use manage::Stats;
+use online::Online;
 pub use presence::Venue;
 use presence::{Attendance, Presence};
 pub use resume::{Reason, Resume};
@@ -63,6 +65,9 @@ pub struct Settings {
     pub status_interval: Duration,
     /// How long a ticket waits for its stream, and for its stream to come back.
     pub ticket_ttl: Duration,
+    /// How long those who were announced as online may take to come back after a start; `None` when
+    /// nobody is announced.
+    pub announced: Option<Duration>,
 }
 
 /// Events and streams of one node.
@@ -78,6 +83,7 @@ pub struct Hub {
     away: Away,
     members: Arc<Members>,
     changing_members: tokio::sync::Mutex<()>,
+    online: Arc<Online>,
     presence: Arc<Presence>,
     /// Held from a change of presence until it is told, so that a room hears of them in order.
     announcing: Mutex<()>,
@@ -198,9 +204,10 @@ impl Hub {
         let (ticket_rows, ttl) = (log.take_kept(Kind::Ticket), settings.ticket_ttl);
         let log_members = log.take_kept(Kind::Member);
         let now = Stamp::of(SystemTime::now());
+        let online = Arc::new(Online::read(&log, settings.announced, Instant::now()));
         Ok(Arc::new(Hub {
             settings,
-            admission: Admission::new(settings.limits),
+            admission: Admission::new(settings.limits, Arc::clone(&online)),
             revocations: Revocations::read(log.take_kept(Kind::Revoked)),
             tickets: Arc::new(Tickets::read(ticket_rows, ttl, Instant::now(), now)),
             log,
@@ -210,6 +217,7 @@ impl Hub {
             away: Away::default(),
             members: Arc::new(membership::read(log_members)),
             changing_members: tokio::sync::Mutex::default(),
+            online,
             presence: Arc::default(),
             announcing: Mutex::new(()),
             meter: Meter::start(),
@@ -372,6 +380,7 @@ impl Hub {
     /// all are gone or at `until`.
     pub async fn drain(&self, until: Instant) {
         self.draining.store(true, Ordering::Relaxed);
+        self.online.freeze();
         self.reactor.drain(until);
         loop {
             // Before the first look the shards must have had a turn, with what was on its way.

@@ -69,6 +69,22 @@ impl Venues {
         }
     }
 
+    /// Some users at a venue, in the order of their ids.
+    fn users(&self, venue: &Venue, after: Option<&Name>, most: usize) -> Vec<(Name, Box<str>)> {
+        let is_meant = |attendee: &Attendee| {
+            attendee.venue == *venue
+                && after.is_none_or(|after| attendee.user.as_str() > after.as_str())
+        };
+        let mut found: Vec<_> =
+            self.attending.iter().filter(|(attendee, _)| is_meant(attendee)).collect();
+        found.sort_unstable_by_key(|(attendee, _)| attendee.user.as_str());
+        found.truncate(most);
+        let shown = |(attendee, attending): (&Attendee, &Attending)| {
+            (attendee.user.clone(), attending.username.clone())
+        };
+        found.into_iter().map(shown).collect()
+    }
+
     fn departed(&mut self, now: Instant) -> Vec<Departed> {
         let mut departed = Vec::new();
         while let Some((_, attendee, departure)) =
@@ -108,6 +124,12 @@ impl Presence {
     pub fn join(self: &Arc<Self>, attendee: Attendee, username: &str) -> (Attendance, bool) {
         let joined = self.venues.lock().join(&attendee, username);
         (Attendance { presence: Arc::clone(self), attendee }, joined)
+    }
+
+    /// The first users at a venue after one of them, in the order of their ids, each with the name that
+    /// he joined under.
+    pub fn users(&self, venue: &Venue, after: Option<&Name>, most: usize) -> Vec<(Name, Box<str>)> {
+        self.venues.lock().users(venue, after, most)
     }
 
     /// Waits until the grace of somebody who left is over; he may be back by then.

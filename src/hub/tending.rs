@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use super::online::Moment;
 use super::presence::{Attendance, Attendee, Departed};
 use super::{Enters, Hub, Venue};
 use crate::event::{Event, Payload};
@@ -23,6 +24,7 @@ impl Hub {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
             self.away.forget(Instant::now());
+            self.online.settle(Moment::now());
             self.forget_tickets().await;
         }
     }

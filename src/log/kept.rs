@@ -1,5 +1,5 @@
 //! What is kept beside the events, and as safely: withdrawn credentials, tickets, lists of
-//! members.
+//! members, who was announced.
 //!
 //! A row has a kind, a key and a value, and stays until it is removed. Whoever keeps rows reads them
 //! once, when the log is opened, and holds in memory what he needs of them.
@@ -18,16 +18,23 @@ pub enum Kind {
     Ticket,
     /// Members of rooms and conversations.
     Member,
+    /// Users who were announced as online.
+    Online,
+    /// What is yet to be announced of users.
+    Announcement,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Revoked, Kind::Ticket, Kind::Member];
+    const ALL: [Kind; 5] =
+        [Kind::Revoked, Kind::Ticket, Kind::Member, Kind::Online, Kind::Announcement];
 
     fn as_str(self) -> &'static str {
         match self {
             Kind::Revoked => "revoked",
             Kind::Ticket => "ticket",
             Kind::Member => "member",
+            Kind::Online => "online",
+            Kind::Announcement => "announcement",
         }
     }
 }

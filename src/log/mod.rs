@@ -224,9 +224,19 @@ impl EventLog {
         &self,
         changes: Vec<Change>,
     ) -> impl Future<Output = Result<(), AppendError>> + Send + use<> {
+        let answered = self.ask_to_keep(changes);
+        async move { answered.await.unwrap_or(Err(AppendError::Unavailable)) }
+    }
+
+    /// As [`EventLog::keep`], for a thread that may wait.
+    pub fn keep_blocking(&self, changes: Vec<Change>) -> Result<(), AppendError> {
+        self.ask_to_keep(changes).blocking_recv().unwrap_or(Err(AppendError::Unavailable))
+    }
+
+    fn ask_to_keep(&self, changes: Vec<Change>) -> oneshot::Receiver<Result<(), AppendError>> {
         let (answer, answered) = oneshot::channel();
         let _ = self.commands.send(Command::Keep(Keep { changes, answer }));
-        async move { answered.await.unwrap_or(Err(AppendError::Unavailable)) }
+        answered
     }
 
     /// The rows of a kind, as they were when the log was opened; whoever asks first gets them.

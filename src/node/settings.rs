@@ -49,6 +49,7 @@ pub(super) fn hub(config: &Config) -> hub::Settings {
         replay_limit: config.log.replay_limit,
         status_interval: config.status_interval,
         ticket_ttl: config.auth.ticket_ttl,
+        announced: None,
     }
 }
 

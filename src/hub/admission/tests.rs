@@ -1,5 +1,7 @@
 //! Places, and how the streams in them are found.
 
+use std::time::Duration;
+
 use super::*;
 use crate::hub::Revocation;
 use crate::identity::{Credential, Stamp};
@@ -10,6 +12,10 @@ fn name(text: &str) -> Name {
 
 fn user(text: &str) -> Holder {
     Holder::User(name(text))
+}
+
+fn admission(per_holder: usize, total: usize) -> Arc<Admission> {
+    Admission::new(Limits { per_holder, total }, Arc::default())
 }
 
 fn token_of(user: &str, id: &str, issued: u64) -> Identity {
@@ -34,7 +40,7 @@ fn seats(sent_away: &[SentAway]) -> Vec<Option<Seated>> {
 
 #[test]
 fn places_are_counted_per_holder_and_in_all_and_given_back() {
-    let admission = Admission::new(Limits { per_holder: 2, total: 3 });
+    let admission = admission(2, 3);
     let first = admit(&admission, user("a"));
     let second = admit(&admission, user("a")).expect("room for two");
     assert_eq!(admit(&admission, user("a")).err(), Some(Full::Holder(2)));
@@ -49,7 +55,7 @@ fn places_are_counted_per_holder_and_in_all_and_given_back() {
 
 #[test]
 fn nobody_is_not_a_user() {
-    let admission = Admission::new(Limits { per_holder: 1, total: 3 });
+    let admission = admission(1, 3);
     let places: Vec<_> = (0..3).map(|_| admit(&admission, Holder::Nobody)).collect();
     assert!(places.iter().all(Result::is_ok));
     assert_eq!(admit(&admission, Holder::Nobody).err(), Some(Full::Total));
@@ -57,7 +63,7 @@ fn nobody_is_not_a_user() {
 
 #[test]
 fn streams_are_found_by_user_and_by_token_and_by_nothing_else() {
-    let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+    let admission = admission(9, 9);
     let open = |slot, identity: Option<&Identity>| {
         let permit = admit(&admission, Holder::Nobody).expect("room");
         let id = begin(&permit, 1, identity);
@@ -97,7 +103,7 @@ fn whoever_is_sent_away_on_the_way_ends_when_he_is_there() {
         ),
     ];
     for (send_away, reason) in cases {
-        let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+        let admission = admission(9, 9);
         let permit = admit(&admission, user("a")).expect("room");
         assert_eq!(send_away(&admission), [], "no stream yet");
         begin(&permit, 0, Some(&token_of("a", "t", 0)));
@@ -111,7 +117,7 @@ fn whoever_is_sent_away_on_the_way_ends_when_he_is_there() {
 
 #[test]
 fn one_users_streams_are_sent_away_and_no_others() {
-    let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+    let admission = admission(9, 9);
     let permits = ["a", "b", "a"].map(|name| admit(&admission, user(name)).expect("room"));
     let ids = permits.each_ref().map(|permit| begin(permit, 3, None));
     let keys = ids.map(|id| Key::of(id.place(), id.number()));
@@ -126,7 +132,7 @@ fn one_users_streams_are_sent_away_and_no_others() {
 
 #[test]
 fn a_credential_that_counts_no_more_begins_nothing() {
-    let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+    let admission = admission(9, 9);
     let permit = admit(&admission, user("a")).expect("room");
     let old = begin(&permit, 0, Some(&token_of("a", "t", 0)));
     let key = Key::of(7, old.number());
@@ -139,7 +145,7 @@ fn a_credential_that_counts_no_more_begins_nothing() {
 
 #[test]
 fn who_stays_is_listed_once_however_others_come_and_go() {
-    let admission = Admission::new(Limits { per_holder: 99, total: 99 });
+    let admission = admission(99, 99);
     let open = |name: &str, path| {
         let origin = Origin { address: Some(IpAddr::from([127, 0, 0, 1])), path };
         let permit = admission.admit(&user(name), &origin).expect("room");
@@ -173,7 +179,7 @@ fn who_stays_is_listed_once_however_others_come_and_go() {
 
 #[test]
 fn only_its_own_user_renews_a_stream() {
-    let admission = Admission::new(Limits { per_holder: 9, total: 9 });
+    let admission = admission(9, 9);
     let permit = admit(&admission, user("a")).expect("room");
     let old = begin(&permit, 0, Some(&token_of("a", "t", 0)));
     let key = Key::of(7, old.number());
@@ -192,4 +198,40 @@ fn only_its_own_user_renews_a_stream() {
     assert_eq!(permit.seated(key), Ok(()));
     assert_eq!(admission.renew(old, &token_of("a", "u", 1)), None, "another has its place");
     assert_eq!(admission.renew(new, &Identity::of(name("a"))), None, "nothing to renew");
+}
+
+#[test]
+fn a_user_is_online_from_his_first_seat_to_his_last_place() {
+    let (admission, now) = (admission(9, 9), Instant::now());
+    let presence = || {
+        let UserPresence { online, connections } = admission.presence_of(&name("a"), now);
+        (online, connections)
+    };
+    let refused = admit(&admission, user("a")).expect("room");
+    assert_eq!(presence(), (false, 0), "a place is not yet a stream");
+    drop(refused);
+    assert_eq!(presence(), (false, 0));
+    let revoked = admit(&admission, user("a")).expect("room");
+    let id = begin(&revoked, 0, Some(&token_of("a", "t", 0)));
+    admission.withdraw(&Revocation::Token("t".into()), Stamp(0));
+    assert_eq!(revoked.seated(Key::of(0, id.number())), Err(CloseReason::Revoked));
+    drop(revoked);
+    assert_eq!(presence(), (false, 0));
+
+    let seat = |slot| {
+        let permit = admit(&admission, user("a")).expect("room");
+        let id = begin(&permit, 0, None);
+        assert_eq!(permit.seated(Key::of(slot, id.number())), Ok(()));
+        permit
+    };
+    let (first, second) = (seat(1), seat(2));
+    assert_eq!(presence(), (true, 2));
+    drop(first);
+    assert_eq!(presence(), (true, 1));
+    drop(second);
+    assert_eq!(presence(), (true, 0), "he may be back");
+    assert!(!admission.presence_of(&name("a"), now + Duration::from_secs(60)).online);
+    let again = seat(3);
+    assert_eq!(presence(), (true, 1));
+    drop(again);
 }
