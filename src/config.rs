@@ -7,6 +7,7 @@
 //! refused in the same words wherever it stands. What comes out is a [`Config`]: plain values,
 //! checked, handed down by whoever calls.
 
+mod assignment;
 mod auth;
 mod environment;
 mod error;
@@ -23,6 +24,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod value;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use assignment::{Assignment, defaults};
 pub use auth::{AuthConfig, AuthErrors, KeyConfig, KeySource};
 pub use error::{ConfigError, Origin, Position};
 pub use flags::{Cli, Command, Flags, TokenFlags};
@@ -39,7 +42,8 @@ pub use keys::KeyRefusal;
 pub use listen::Listen;
 pub use material::{MaterialError, Signer};
 pub use refusal::Refusal;
-use settings::{Assignment, SETTINGS};
+use settings::SETTINGS;
+pub use webhooks::WebhooksConfig;
 
 /// Descriptors that are not for streams: the log, listeners, standard streams, requests that are
 /// being answered, with room to spare. Without it a full house could not even refuse.
@@ -84,6 +88,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How often something may be done.
     pub rates: RatesConfig,
+    /// Who is told of users who come online and go offline.
+    pub webhooks: WebhooksConfig,
     /// The form of the process's own log lines.
     pub log_format: LogFormat,
     /// Which of them are written: a `tracing` `EnvFilter`, known to parse.
@@ -165,7 +171,7 @@ impl Config {
         flags: &Flags,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
-        Config::resolve_over(settings::defaults(), flags, env)
+        Config::resolve_over(defaults(), flags, env)
     }
 
     /// The same for a process that was started with sockets to listen on: they take the place of
@@ -177,7 +183,7 @@ impl Config {
         flags: &Flags,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Config, ConfigError> {
-        let defaults = settings::defaults().filter(|default| default.setting.key != "listen");
+        let defaults = defaults().filter(|default| default.setting.key != "listen");
         Config::resolve_over(defaults, flags, env)
     }
 
@@ -219,7 +225,7 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         let given = settings.into_iter().map(|(key, value)| Assignment::of(key, value));
         let given = given.collect::<Result<Vec<_>, _>>()?;
-        Config::assigned(settings::defaults().chain(given))
+        Config::assigned(defaults().chain(given))
     }
 
     fn assigned(assignments: impl IntoIterator<Item = Assignment>) -> Result<Config, ConfigError> {
@@ -230,8 +236,8 @@ impl Config {
         config.settled()
     }
 
-    /// The settings as a TOML file that resolves to this very value, but for `auth.secret`: of a
-    /// secret it says only that there is one.
+    /// The settings as a TOML file that resolves to this very value, but for
+    /// secrets: of one it says only that it is there.
     pub fn to_toml(&self) -> String {
         // The table knows fields by mutable reference alone, hence the copy.
         let mut config = self.clone();
@@ -264,6 +270,7 @@ impl Config {
         self.auth.check(self.dev)?;
         self.cors.check()?;
         self.rates.check(self.http.body_limit)?;
+        self.webhooks.check()?;
         Ok(self)
     }
 
@@ -307,6 +314,7 @@ impl Config {
             cors: CorsConfig::blank(),
             auth: AuthConfig::blank(),
             rates: RatesConfig::blank(),
+            webhooks: WebhooksConfig::blank(),
             log_format: LogFormat::Text,
             log_level: String::new(),
         }

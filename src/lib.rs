@@ -21,7 +21,7 @@
 //!
 //! Each of these uses only what stands before it: `json`, `topic` and `event`, `cursor`, `identity`,
 //! `members`, `metrics`, `notification`, `update` · `rights` · `frame` · `log` · `reactor` · `hub` ·
-//! `http` · `config`, `service_manager` · `node`.
+//! `http` · `webhooks` · `config`, `service_manager` · `node`.
 //!
 //! # Inside your own program
 //!
@@ -114,3 +114,4 @@ pub mod service_manager;
 pub mod topic;
 pub mod update;
 mod vital;
+pub mod webhooks;

@@ -32,6 +32,9 @@ pub struct Metrics {
     delivered_bytes: Counter,
     answers: Family<Answered, Counter>,
     credentials_refused: Counter,
+    webhook_events: Family<Told, Counter>,
+    webhook_attempts_failed: Counter,
+    webhook_events_waiting: Gauge,
     streams: Gauge,
     memory: Gauge,
     processor: Counter<f64, AtomicU64>,
@@ -50,6 +53,11 @@ struct Published {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Told {
+    outcome: &'static str,
 }
 
 /// What a shard has delivered since it last told.
@@ -86,6 +94,9 @@ impl Default for Metrics {
             delivered_bytes: Counter::default(),
             answers: Family::default(),
             credentials_refused: Counter::default(),
+            webhook_events: Family::default(),
+            webhook_attempts_failed: Counter::default(),
+            webhook_events_waiting: Gauge::default(),
             streams: Gauge::default(),
             memory: Gauge::default(),
             processor: Counter::default(),
@@ -108,6 +119,12 @@ impl Metrics {
         rill.register("answers", "Answers that are no streams, by status", self.answers.clone());
         let refused = self.credentials_refused.clone();
         rill.register("credentials_refused", "Credentials that were not valid", refused);
+        let events = self.webhook_events.clone();
+        rill.register("webhook_events", "Events for the webhook, by what became of them", events);
+        let failed = self.webhook_attempts_failed.clone();
+        rill.register("webhook_attempts_failed", "Webhook requests that failed", failed);
+        let waiting = self.webhook_events_waiting.clone();
+        rill.register("webhook_events_waiting", "Events that wait for the webhook", waiting);
         // Under the names that every dashboard knows.
         let process = self.registry.sub_registry_with_prefix("process");
         process.register("resident_memory_bytes", "Resident memory", self.memory.clone());
@@ -146,6 +163,26 @@ impl Metrics {
         self.credentials_refused.inc();
     }
 
+    /// The webhook's receiver has taken events.
+    pub fn webhook_delivered(&self, events: u64) {
+        self.webhook_events.get_or_create(&Told { outcome: "delivered" }).inc_by(events);
+    }
+
+    /// The webhook's receiver has not taken events for so long that they are given up.
+    pub fn webhook_given_up(&self, events: u64) {
+        self.webhook_events.get_or_create(&Told { outcome: "given_up" }).inc_by(events);
+    }
+
+    /// The webhook's receiver has not taken a request, or not in time.
+    pub fn webhook_failed(&self) {
+        self.webhook_attempts_failed.inc();
+    }
+
+    /// So many events wait for the webhook.
+    pub fn webhook_waiting(&self, events: usize) {
+        self.webhook_events_waiting.set(events as i64);
+    }
+
     /// All of it as [`MEDIA_TYPE`].
     pub fn text(&self, now: Now) -> String {
         self.streams.set(now.streams as i64);
@@ -174,6 +211,10 @@ mod tests {
         metrics.delivered(Deliveries { events: 7, bytes: 700 });
         metrics.answered(401);
         metrics.credential_refused();
+        metrics.webhook_delivered(5);
+        metrics.webhook_given_up(2);
+        metrics.webhook_failed();
+        metrics.webhook_waiting(9);
         let processor = Duration::from_millis(1_500);
         let text = metrics.text(Now { streams: 3, kept: 1, memory: 4_096, processor });
         for line in [
@@ -188,6 +229,10 @@ mod tests {
             "rill_delivered_bytes_total 700",
             "rill_answers_total{status=\"401\"} 1",
             "rill_credentials_refused_total 1",
+            "rill_webhook_events_total{outcome=\"delivered\"} 5",
+            "rill_webhook_events_total{outcome=\"given_up\"} 2",
+            "rill_webhook_attempts_failed_total 1",
+            "rill_webhook_events_waiting 9",
             "process_resident_memory_bytes 4096",
             "process_cpu_seconds_total 1.5",
             "# EOF",

@@ -343,6 +343,9 @@ fn refused_settings_are_named_and_secrets_in_them_not_shown() {
         format!("[auth]\nsecret = \"{secret}\"\nsecret_file = \"f\""),
         format!("[auth]\njwks_url = \"https://user:{secret}@issuer.example/\""),
         format!("[auth]\njwks_url = \"http://issuer.example/?key={secret}\""),
+        format!("[webhooks]\nsecret = [\"{secret}\"]"),
+        format!("[webhooks]\nsecret = \"{secret}\"\nsecret_file = \"f\""),
+        format!("[webhooks]\nurl = \"https://user:{secret}@app.example/\""),
     ] {
         let output = check_config(&toml, &[]);
         assert!(!output.status.success(), "{toml}: {output:?}");

@@ -100,7 +100,7 @@ impl AuthConfig {
     /// What concerns more than one of them. Under `dev` there are demo tokens, which need no key.
     pub(super) fn check(&self, dev: bool) -> Result<(), ConfigError> {
         if self.secret.is_some() && self.secret_file.is_some() {
-            return Err(ConfigError::SecretTwice);
+            return Err(ConfigError::SecretTwice { table: "auth" });
         }
         let secret = self.secret.is_some() || self.secret_file.is_some();
         let elsewhere = secret || self.jwks_file.is_some() || self.jwks_url.is_some();

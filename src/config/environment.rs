@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::ConfigError;
+use super::assignment::Assignment;
 use super::error::{Origin, nearest};
-use super::settings::{Assignment, SETTINGS, Setting};
+use super::settings::{SETTINGS, Setting};
 use super::value::Value;
 
 /// The short name of `RILL_LOG_STORE`, as `--log` is that of its flag.

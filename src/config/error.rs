@@ -80,8 +80,17 @@ pub enum ConfigError {
     )]
     NoKey,
     /// Two places for one secret.
-    #[error("auth.secret and auth.secret_file are both set: set only one of them")]
-    SecretTwice,
+    #[error("{table}.secret and {table}.secret_file are both set: set only one of them")]
+    SecretTwice {
+        /// The table that they are in.
+        table: &'static str,
+    },
+    /// Receivers could not tell events from anybody's.
+    #[error(
+        "webhooks.url needs webhooks.secret_file \
+         (echo whsec_$(openssl rand -base64 32) > FILE) or webhooks.secret"
+    )]
+    WebhooksUnsigned,
     /// Tokens without `kid` could be meant for more than one key.
     #[error("[[auth.keys]]: a key that is not the only one needs a kid")]
     KeyWithoutKid,

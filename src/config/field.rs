@@ -59,6 +59,8 @@ pub(super) enum Field<'a> {
     Keys(&'a mut Vec<KeyConfig>),
     /// Where to fetch keys from, if there is something.
     KeysUrl(&'a mut Option<Address>),
+    /// Any address of the web, if there is one.
+    Url(&'a mut Option<Address>),
     /// The name of a cookie.
     CookieName(&'a mut String),
     /// Addresses to listen on.
@@ -92,6 +94,7 @@ impl Field<'_> {
             Field::Secret(slot) => *slot = secret(value)?,
             Field::Keys(slot) => *slot = keys(value)?,
             Field::KeysUrl(slot) => *slot = given(value)?.map(keys_url).transpose()?,
+            Field::Url(slot) => *slot = given(value)?.map(url).transpose()?,
             Field::CookieName(slot) => *slot = value::cookie_name(value.text()?)?,
             Field::Addresses(slot) => *slot = addresses(value)?,
             Field::Hosts(slot) => *slot = list(&value.items()?, Refusal::NotAHost)?,
@@ -120,9 +123,13 @@ impl Field<'_> {
                 toml_string(&slot.as_deref().unwrap_or(Path::new("")).to_string_lossy())
             }
             Field::OptionalText(slot) => toml_string(slot.as_deref().unwrap_or_default()),
-            Field::KeysUrl(None) => toml_string(""),
-            Field::KeysUrl(Some(address)) if address.has_query() => return None,
-            Field::KeysUrl(Some(address)) => toml_string(&address.to_string()),
+            Field::KeysUrl(None) | Field::Url(None) => toml_string(""),
+            Field::KeysUrl(Some(address)) | Field::Url(Some(address)) => {
+                match address.has_query() {
+                    true => return None,
+                    false => toml_string(&address.to_string()),
+                }
+            }
             Field::Secret(None) => toml_string(""),
             Field::Secret(Some(_)) => return None,
             Field::Keys(slot) => keys::show(slot),
@@ -262,4 +269,8 @@ fn toml_list(items: &[impl fmt::Display]) -> String {
 
 fn keys_url(text: &str) -> Result<Address, Refusal> {
     text.parse().map_err(|_| Refusal::NotAKeysUrl(quoted(text)))
+}
+
+fn url(text: &str) -> Result<Address, Refusal> {
+    Address::anywhere(text).map_err(|_| Refusal::NotAUrl(quoted(text)))
 }

@@ -8,11 +8,12 @@ use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::ConfigError;
+use super::assignment::Assignment;
 use super::auth::KeyConfig;
 use super::error::{Origin, Position, nearest};
 use super::keys::{self, Draft, KEYS, MEMBERS};
 use super::refusal::Refusal;
-use super::settings::{Assignment, SETTINGS, Setting};
+use super::settings::{SETTINGS, Setting};
 use super::value::Value;
 
 /// The settings that the file at `path` makes, in their order there.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::assignment::Assignment;
 use super::error::Origin;
-use super::settings::{Assignment, SETTINGS, Setting};
+use super::settings::{SETTINGS, Setting};
 use super::value::Value;
 
 /// The command line of `rill`.

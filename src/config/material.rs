@@ -1,4 +1,4 @@
-//! The keys themselves, read from where the settings say they are.
+//! The keys and secrets themselves, read from where the settings say they are.
 
 use std::fs;
 use std::io;
@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use super::WebhooksConfig;
 use super::auth::{AuthConfig, KeyConfig, KeySource};
 use crate::http::auth::algorithm::Algorithm;
 use crate::http::auth::jwks::Source;
 use crate::http::auth::keys::{Key, KeyError};
 use crate::http::auth::secret::Secret;
+use crate::webhooks::{self, SecretError, SigningKey};
 
 /// Why a key is not there, or is none. It is told to the operator, and has nothing of the key.
 #[derive(Debug, Error)]
@@ -33,6 +35,14 @@ pub enum MaterialError {
         at: String,
         /// What is wrong with it.
         error: KeyError,
+    },
+    /// What is there does not sign webhooks.
+    #[error("{at}: {error}")]
+    Webhooks {
+        /// Where it is.
+        at: String,
+        /// What is wrong with it.
+        error: SecretError,
     },
     /// There is no secret to sign with.
     #[error(
@@ -89,11 +99,23 @@ impl AuthConfig {
 
     /// The one secret of the server, and where it is.
     fn own_secret(&self) -> Result<Option<(Secret, String)>, MaterialError> {
-        match (&self.secret, &self.secret_file) {
-            (Some(secret), _) => Ok(Some((secret.clone(), "auth.secret".to_owned()))),
-            (None, Some(path)) => Ok(Some((read_secret(path)?, path.display().to_string()))),
-            (None, None) => Ok(None),
-        }
+        one_secret("auth.secret", &self.secret, &self.secret_file)
+    }
+}
+
+impl WebhooksConfig {
+    /// What to post and how, if anything is to be posted.
+    ///
+    /// # Errors
+    /// When there is no secret where one should be, or it is not taken.
+    pub fn read(&self) -> Result<Option<webhooks::Settings>, MaterialError> {
+        let Some(url) = self.url.clone() else { return Ok(None) };
+        let secret = one_secret("webhooks.secret", &self.secret, &self.secret_file)?;
+        let (secret, at) = secret.ok_or(MaterialError::NoSecret)?;
+        let key = SigningKey::read(&secret);
+        let key = key.map_err(|error| MaterialError::Webhooks { at, error })?;
+        let WebhooksConfig { batch, batch_delay, timeout, retry_for, .. } = *self;
+        Ok(Some(webhooks::Settings { url, key, batch, batch_delay, timeout, retry_for }))
     }
 }
 
@@ -120,6 +142,19 @@ impl KeyConfig {
             }
             KeySource::PublicKeyFile(_) => Ok(None),
         }
+    }
+}
+
+/// A secret that is set itself or by its file, and where it is.
+fn one_secret(
+    key: &str,
+    secret: &Option<Secret>,
+    file: &Option<PathBuf>,
+) -> Result<Option<(Secret, String)>, MaterialError> {
+    match (secret, file) {
+        (Some(secret), _) => Ok(Some((secret.clone(), key.to_owned()))),
+        (None, Some(path)) => Ok(Some((read_secret(path)?, path.display().to_string()))),
+        (None, None) => Ok(None),
     }
 }
 

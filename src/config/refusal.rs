@@ -101,6 +101,12 @@ pub enum Refusal {
          password, and with http:// on loopback alone"
     )]
     NotAKeysUrl(String),
+    /// Not a URL that can be posted to.
+    #[error(
+        "{0} is no URL to post to; write it like https://app.example/hooks/rill, without user and \
+         password"
+    )]
+    NotAUrl(String),
     /// Not a name that a cookie can have.
     #[error("{0} is no name of a cookie; write it like rill_session or __Host-session")]
     NotACookieName(String),

@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use super::error::{Origin, nearest};
+use super::Config;
 use super::field::Field;
-use super::value::Value;
-use super::{Config, ConfigError};
 
 /// One setting.
 #[derive(Debug)]
@@ -24,16 +22,9 @@ pub(super) struct Setting {
     pub(super) field: for<'a> fn(&'a mut Config) -> Field<'a>,
 }
 
-/// A value on its way to its setting.
-#[derive(Debug)]
-pub(super) struct Assignment {
-    pub(super) setting: &'static Setting,
-    pub(super) value: Value,
-    pub(super) origin: Origin,
-}
-
 /// Below this the timer wheel would do nothing but turn.
 const SHORTEST: Duration = Duration::from_millis(100);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const WEEK: Duration = Duration::from_hours(24 * 7);
@@ -350,6 +341,48 @@ pub(super) static SETTINGS: &[Setting] = &[
         doc: "Bytes published by one user; at least http.body_limit",
         field: |c| Field::Rate(&mut c.rates.bytes),
     },
+    Setting {
+        key: "webhooks.url",
+        default: "",
+        doc: "Where to POST which users come online and go offline, http:// or https://",
+        field: |c| Field::Url(&mut c.webhooks.url),
+    },
+    Setting {
+        key: "webhooks.secret",
+        default: "",
+        doc: "The secret that webhooks are signed with, whsec_ and base64; in a file it is kept better",
+        field: |c| Field::Secret(&mut c.webhooks.secret),
+    },
+    Setting {
+        key: "webhooks.secret_file",
+        default: "",
+        doc: "File that holds this secret",
+        field: |c| Field::OptionalPath(&mut c.webhooks.secret_file),
+    },
+    Setting {
+        key: "webhooks.batch",
+        default: "100",
+        doc: "Most events of a request",
+        field: |c| Field::Count(&mut c.webhooks.batch, 1..=10_000),
+    },
+    Setting {
+        key: "webhooks.batch_delay",
+        default: "100ms",
+        doc: "How long an event waits for others to go with it",
+        field: |c| Field::Duration(&mut c.webhooks.batch_delay, Duration::ZERO..=MINUTE),
+    },
+    Setting {
+        key: "webhooks.timeout",
+        default: "10s",
+        doc: "Time within which a request must be answered",
+        field: |c| Field::Duration(&mut c.webhooks.timeout, SHORTEST..=MINUTE),
+    },
+    Setting {
+        key: "webhooks.retry_for",
+        default: "24h",
+        doc: "Age at which an event that was not taken is given up",
+        field: |c| Field::Duration(&mut c.webhooks.retry_for, SHORTEST..=LONGEST_KEPT),
+    },
 ];
 
 impl Setting {
@@ -362,35 +395,4 @@ impl Setting {
     pub(super) fn variable(&self) -> String {
         format!("RILL_{}", self.key.replace('.', "_").to_uppercase())
     }
-}
-
-impl Assignment {
-    /// What a program assigns.
-    pub(super) fn of(key: &str, value: &str) -> Result<Assignment, ConfigError> {
-        let unknown = || ConfigError::UnknownSetting {
-            key: key.to_owned(),
-            suggestion: nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned())),
-        };
-        let setting = Setting::by_key(key).ok_or_else(unknown)?;
-        let origin = Origin::Program(setting.key);
-        Ok(Assignment { setting, value: Value::Text(value.to_owned()), origin })
-    }
-
-    /// Fills the setting's field.
-    pub(super) fn apply(self, config: &mut Config) -> Result<(), ConfigError> {
-        let field = (self.setting.field)(config);
-        field.read(&self.value).map_err(|refusal| ConfigError::BadValue {
-            origin: self.origin,
-            refusal: Box::new(refusal),
-        })
-    }
-}
-
-/// What holds when nothing is set.
-pub(super) fn defaults() -> impl Iterator<Item = Assignment> {
-    SETTINGS.iter().map(|setting| Assignment {
-        setting,
-        value: Value::Text(setting.default.to_owned()),
-        origin: Origin::Default(setting.key),
-    })
 }

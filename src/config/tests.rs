@@ -4,6 +4,7 @@ mod auth;
 mod http;
 mod refusals;
 mod toml;
+mod webhooks;
 
 use std::io::Write;
 use std::path::Path;
@@ -136,6 +137,15 @@ fn defaults_are_those_of_the_contract() {
             failed_credentials: None,
             publishes: None,
             bytes: None,
+        },
+        webhooks: WebhooksConfig {
+            url: None,
+            secret: None,
+            secret_file: None,
+            batch: 100,
+            batch_delay: Duration::from_millis(100),
+            timeout: seconds(10),
+            retry_for: seconds(86_400),
         },
         log_format: LogFormat::Text,
         log_level: "info".into(),

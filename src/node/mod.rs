@@ -23,6 +23,7 @@ use crate::http::{Front, Server};
 use crate::hub::Hub;
 use crate::log::{EventLog, OpenError};
 use crate::topic::Topics;
+use crate::webhooks;
 
 /// A running hub and what answers for it.
 pub struct Node {
@@ -31,6 +32,8 @@ pub struct Node {
     listen: Vec<Listen>,
     /// What forgets and tells in the background; it would never end.
     tending: [AbortHandle; 2],
+    /// Tells a backend who comes and goes.
+    courier: Option<webhooks::Keeper>,
     /// Keeps those keys fresh that others publish.
     _keeper: Option<Keeper>,
 }
@@ -56,6 +59,9 @@ pub enum StartError {
     /// The system gives no threads for streams.
     #[error("cannot start the threads that write to streams: {0}")]
     Threads(io::Error),
+    /// The system gives no thread for webhooks.
+    #[error("cannot start the thread that posts webhooks: {0}")]
+    Webhooks(io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -79,11 +85,17 @@ impl Node {
         let config = config.clone().settled()?;
         let runtime = Handle::try_current()?;
         let (keys, keeper) = keys(&config)?;
+        let webhooks = config.webhooks.read()?;
         let topics = Arc::new(Topics::with_room_for(config.max_connections));
         let log = EventLog::open(&settings::log(&config), &topics)?;
         let (of_hub, of_streams) = (settings::hub(&config), settings::streams(&config));
         let hub = Hub::start(of_hub, of_streams, config.shards, log, topics);
         let hub = hub.map_err(StartError::Threads)?;
+        let courier = webhooks.map(|webhooks| webhooks::start(webhooks, &hub)).transpose();
+        let courier = courier.map_err(|error| {
+            hub.stop();
+            StartError::Webhooks(error)
+        })?;
         let doors = settings::doors(&config, keys);
         let server = Server::new(settings::http(&config), doors, Arc::clone(&hub));
         let (tended, served) = (Arc::clone(&hub), Arc::clone(&server));
@@ -91,7 +103,7 @@ impl Node {
             runtime.spawn(async move { tended.tend().await }).abort_handle(),
             runtime.spawn(async move { served.tend().await }).abort_handle(),
         ];
-        Ok(Node { hub, server, listen: config.listen, tending, _keeper: keeper })
+        Ok(Node { hub, server, listen: config.listen, tending, courier, _keeper: keeper })
     }
 
     /// Events and streams: what a program publishes with.
@@ -126,6 +138,7 @@ impl Node {
     /// disk. What is published later is refused.
     pub fn stop(self) {
         self.tending.iter().for_each(AbortHandle::abort);
+        drop(self.courier);
         self.hub.stop();
     }
 }

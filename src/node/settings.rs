@@ -1,5 +1,7 @@
 //! What the settings of an operator mean to each part.
 
+use std::time::Duration;
+
 use governor::clock::DefaultClock;
 
 use crate::config::{
@@ -16,6 +18,10 @@ use crate::http::{self, Doors, body};
 use crate::hub::admission::Limits;
 use crate::reactor::ticks;
 use crate::{hub, log, reactor};
+
+/// After a restart clients come back up to `drain_timeout` and some seconds later; whoever is not back
+/// after that and this much more is offline.
+const TIME_TO_RETURN: Duration = Duration::from_secs(30);
 
 pub(super) fn log(config: &Config) -> log::Settings {
     let LogConfig { retention_age, retention_count, retention_bytes, .. } = config.log;
@@ -49,7 +55,7 @@ pub(super) fn hub(config: &Config) -> hub::Settings {
         replay_limit: config.log.replay_limit,
         status_interval: config.status_interval,
         ticket_ttl: config.auth.ticket_ttl,
-        announced: None,
+        announced: config.webhooks.url.as_ref().map(|_| config.drain_timeout + TIME_TO_RETURN),
     }
 }
 

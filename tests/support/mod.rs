@@ -1,7 +1,7 @@
 //! The kit of the black-box tests: the real binary as a child process (`server`), raw bytes over a socket (`http`),
 //! a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`),
-//! tokens as issuers make them (`tokens`), the tickets that they are traded for (`tickets`), and a real browser
-//! (`browser`) whose pages can be driven (`devtools`), ours in their own words (`pages`).
+//! tokens as issuers make them (`tokens`), the tickets that they are traded for (`tickets`), a backend for webhooks
+//! (`receiver`), and a real browser (`browser`) whose pages can be driven (`devtools`), ours in their own words (`pages`).
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the kit")]
 
 mod browser;
@@ -10,6 +10,7 @@ mod devtools;
 mod elsewhere;
 mod http;
 mod pages;
+pub(crate) mod receiver;
 mod server;
 mod sse;
 pub(crate) mod tickets;

@@ -71,6 +71,15 @@ connects = "off"
 failed_credentials = "off"
 publishes = "off"
 bytes = "off"
+
+[webhooks]
+url = ""
+secret = ""
+secret_file = ""
+batch = 100
+batch_delay = "100ms"
+timeout = "10s"
+retry_for = "24h"
 "#
     );
 }

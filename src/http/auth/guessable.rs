@@ -32,7 +32,7 @@ const RFC_7515: &str =
 const MIN_DIFFERENT: usize = 8;
 
 /// Whether others may know a secret.
-pub(super) fn guessable(secret: &str) -> bool {
+pub fn guessable(secret: &str) -> bool {
     is_sample(secret) || is_monotonous(secret.as_bytes()) || is_repetition(secret.as_bytes())
 }
 

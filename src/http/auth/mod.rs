@@ -6,7 +6,7 @@
 pub mod algorithm;
 mod claims;
 mod demo;
-mod guessable;
+pub(crate) mod guessable;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
