@@ -1,4 +1,4 @@
-//! The curl lines of the reference, and those that `--dev` prints, as they stand.
+//! The curl lines of the documents, and those that `--dev` prints, as they stand.
 
 mod support;
 
@@ -105,6 +105,57 @@ fn get_system_status() {
     let answer = reference(&server, "curl http://localhost:3000/system/status");
     let status: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
     assert_eq!(status["status"], "healthy");
+}
+
+/// What curl printed of a stream until its time was up.
+#[track_caller]
+fn watch(server: &Server, line: &str) -> String {
+    let here = server.address().to_string();
+    let line = line.replace("localhost:3000", &here).replace("your_token", DEMO);
+    let output = shell(server, &line);
+    assert_eq!(output.status.code(), Some(28), "curl's time was up: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The guide's two.
+#[test]
+fn test_a_connection() {
+    let server = Server::start();
+    for line in [
+        r#"curl -N -H "Accept: text/event-stream" "http://localhost:3000/api/notifications/stream?token=your_token""#,
+        r#"curl -N -H "Accept: text/event-stream" -H "Authorization: Bearer your_token" "http://localhost:3000/api/notifications/stream""#,
+    ] {
+        let said = watch(&server, line);
+        let (first, rest) = said.split_once("\n\n").expect("a block");
+        assert!(first.contains("\nevent: connected\ndata: {\"connectionId\":"), "{said}");
+        let welcome = r#"{"type":"notification","notificationType":"info","message":"Connected to notification stream"}"#;
+        assert_eq!(rest, format!("event: notification\ndata: {welcome}\n\n"));
+    }
+}
+
+/// The manager's requests, which need no credential under `--dev`.
+#[test]
+fn manage() {
+    let server = Server::start();
+    let mut stream = server.open(&get("/api/sse?userId=123"));
+    let answer = reference(
+        &server,
+        r#"curl -X POST http://localhost:3000/api/sse -H "Content-Type: application/json" -d '
+{
+  "event": "notification",
+  "data": { "message": "Hello!" },
+  "broadcast": true
+}'"#,
+    );
+    let id = assert_published(&answer);
+    stream.next().assert(Some(&id), "notification", r#"{"message":"Hello!"}"#);
+    let stats = reference(&server, "curl http://localhost:3000/api/sse/stats");
+    let expected = r#"{"success":true,"connections":1,"users":1,"anonymous":0,"byUser":{"123":1}}"#;
+    assert_eq!(stats, expected);
+    let answer = reference(&server, "curl -X POST http://localhost:3000/api/sse/disconnect-all");
+    assert_eq!(answer, r#"{"success":true,"disconnected":1}"#);
+    stream.next().assert_disconnected("server_disconnect");
+    stream.assert_ended();
 }
 
 #[test]

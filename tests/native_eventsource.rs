@@ -9,8 +9,6 @@ use support::*;
 /// Tells each event's id, and when the stream opens; only the browser itself ever comes back.
 const LISTEN: &str = "
 const events = new EventSource('$url');
-let told = Promise.resolve();
-const tell = (value) => { told = told.then(() => report(value)); };
 events.onopen = () => tell('open');
 events.addEventListener('notification', (event) => tell(event.lastEventId));
 ";

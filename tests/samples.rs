@@ -1,4 +1,5 @@
-//! The JavaScript samples of the reference, as they stand, under node with a small EventSource.
+//! The JavaScript samples of the reference API, as they stand, under node with a small EventSource. Its curl lines are in
+//! `curl.rs`; the examples of the other documents in `guide_samples.rs`, `service_samples.rs` and `manager_samples.rs`.
 
 mod support;
 
