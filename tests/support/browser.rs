@@ -21,6 +21,8 @@ pub(super) const BROWSER_PATIENCE: Duration = Duration::from_secs(60);
 const EVERY_COOKIE: &str =
     r#"{"profile":{"cookie_controls_mode":0,"block_third_party_cookies":false}}"#;
 
+const HTML: &str = "text/html; charset=utf-8";
+
 /// Nothing leaves this machine.
 const HOSTS: &str =
     "MAP *.example 127.0.0.1,MAP localhost 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1";
@@ -82,7 +84,7 @@ impl Site {
     /// Puts a page at a path.
     pub(crate) fn page(&self, path: &str, script: &str) {
         let html = format!("<!doctype html><body><script type=module>{REPORT}{script}</script>");
-        self.put(path, "text/html", html);
+        self.put(path, HTML, html);
     }
 
     /// Puts a page at a path that runs code as it stands; it tells each line that goes to the console.
@@ -157,8 +159,7 @@ impl Served {
         if let (None, Some(server)) = (&own, self.behind.filter(|_| path != "/report")) {
             return forward(&head, reader, server);
         }
-        let Page { media_type, body } =
-            own.unwrap_or(Page { media_type: "text/html", body: Vec::new() });
+        let Page { media_type, body } = own.unwrap_or(Page { media_type: HTML, body: Vec::new() });
         let mut peer = peer;
         let fields = "Cache-Control: no-store\r\nConnection: close";
         write!(peer, "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n{fields}\r\n").ok()?;

@@ -23,7 +23,7 @@ pub(crate) struct Event {
 
 impl Event {
     #[track_caller]
-    fn parse(block: &str) -> Self {
+    pub(crate) fn parse(block: &str) -> Self {
         let mut event = Self { raw: block.into(), ..Self::default() };
         if let Some(comment) = block.strip_prefix(':') {
             event.comment = Some(comment.trim_end_matches('\n').into());
