@@ -52,11 +52,11 @@ pub fn notification(
 
 /// `POST /api/updates`
 pub fn update(fields: &Fields<'_>, caller: &Identity, reader: &Reader) -> Result<Draft, Problem> {
-    fields.require(&["entity", "action"])?;
+    fields.require_with(&["entity", "action"], "payload")?;
     let entity = fields.name("entity")?;
     let action = fields.one_of("action", &Action::ALL, Action::as_str)?;
     let action = action.ok_or_else(|| Problem::field("action", "required"))?;
-    let payload = fields.any_json("payload")?;
+    let payload = fields.json("payload")?;
     let topics = Audience::required(fields)?.topics(caller, reader)?;
     Ok(Draft::kept(Update { entity, action, payload }.event(topics)))
 }
@@ -71,9 +71,9 @@ pub(super) fn custom(
     fields: &Fields<'_>,
     topics: impl FnOnce() -> Result<Vec<Topic>, Problem>,
 ) -> Result<Draft, Problem> {
-    fields.require(&["event"])?;
+    fields.require_with(&["event"], "data")?;
     let name = fields.event_name("event")?;
-    let payload = Payload::of(&fields.any_json("data")?);
+    let payload = Payload::of(&fields.json("data")?);
     let ephemeral = fields.truth("ephemeral")?.unwrap_or(false);
     Ok(Draft { event: Event { topics: topics()?, name, payload }, ephemeral })
 }

@@ -43,18 +43,31 @@ fn must_publish(caller: &Identity) -> Result<(), Problem> {
     }
 }
 
+/// Refuses what lacks fields of these names.
+fn all_there(missing: Vec<&str>) -> Result<(), Problem> {
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Problem::field(&missing.join(", "), "required")),
+    }
+}
+
 /// The members of a body, read by type.
 pub struct Fields<'a>(pub &'a Object<'a>);
 
 impl Fields<'_> {
     /// Refuses a body without these, naming all that are missing.
     fn require(&self, names: &[&str]) -> Result<(), Problem> {
-        let missing: Vec<&str> =
-            names.iter().copied().filter(|name| self.0.given(name).is_none()).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(Problem::field(&missing.join(", "), "required")),
-        }
+        all_there(self.missing(names).collect())
+    }
+
+    /// The same with one more, which may be any value, `null` too.
+    fn require_with(&self, names: &[&str], any: &str) -> Result<(), Problem> {
+        let any = Some(any).filter(|name| self.0.get(name).is_none());
+        all_there(self.missing(names).chain(any).collect())
+    }
+
+    fn missing<'n>(&self, names: &[&'n str]) -> impl Iterator<Item = &'n str> {
+        names.iter().copied().filter(|name| self.0.given(name).is_none())
     }
 
     /// A text that is not empty, if there is one.
@@ -154,14 +167,6 @@ impl Fields<'_> {
         match names.is_empty() {
             true => Err(Problem::field(name, "must not be empty")),
             false => Ok(Some(names)),
-        }
-    }
-
-    /// Any value, as it was written, `null` too.
-    fn any_json(&self, name: &str) -> Result<Json, Problem> {
-        match self.0.get(name) {
-            Some(_) => self.json(name),
-            None => Err(Problem::field(name, "required")),
         }
     }
 
