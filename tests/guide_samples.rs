@@ -4,14 +4,15 @@
 //! - response headers, request headers, query parameters, the two ways to authenticate: the first tests here
 //! - message format, the event types, and what the Node.js, FastAPI, Django and Redis examples send: `events_*` here
 //! - the reconnection example: `what_was_missed_since_*` here
-//! - the error events, for clients and for faults: `refusals_may_be_events` in `guide.rs`, `cookies.rs` for sessions
+//! - the error events: `refusals_may_be_events` in `guide.rs`, and in Chromium here
 //! - the two curl commands: `curl.rs`
-//! - the EventSource example, in Chromium: `the_event_source_example_*` here
+//! - the EventSource example and session-based authentication, in Chromium: the last tests here
 //! - limits, rates and CORS of the last chapters: `limits.rs`, `rates.rs`, `cors.rs`; what to monitor: `metrics.rs`
 
 mod support;
 
 use serde_json::{Value, json};
+use support::tokens::{jwt, with_tokens};
 use support::*;
 
 const STREAM: &str = "/api/notifications/stream";
@@ -281,4 +282,48 @@ fn the_event_source_example_goes_on_after_a_crash() {
     }
     assert_eq!(next, json!(["Notification:", welcome]));
     assert_eq!(site.report()[1]["message"], "missed");
+}
+
+/// In Chromium, on a page of the same origin, which publishes too. The token is nowhere but in the session's cookie.
+#[test]
+fn session_based_authentication() {
+    let server = with_tokens().start();
+    let site = Site::in_front_of(server.address());
+    let script = "
+document.cookie = 'rill_session=$token';
+const eventSource = new EventSource('/api/notifications/stream');
+eventSource.addEventListener('notification', async (event) => {
+  const { message } = JSON.parse(event.data);
+  tell(message);
+  if (message !== 'Connected to notification stream') return;
+  const headers = { 'Content-Type': 'application/json' };
+  const body = JSON.stringify({ message: 'from the page' });
+  const answer = await fetch('/api/notifications', { method: 'POST', headers, body });
+  if (answer.status !== 200) tell(answer.status);
+});
+eventSource.onerror = () => tell('error');
+";
+    site.page("/", &script.replace("$token", &jwt("12345")));
+    let _chromium = site.visit("app.example", "/");
+    assert_eq!(site.report(), "Connected to notification stream");
+    assert_eq!(site.report(), "from the page");
+}
+
+/// In Chromium: with `auth.errors = "stream"` a page learns why it is refused, and stays one that comes back.
+#[test]
+fn error_events() {
+    let server = with_tokens().env("RILL_AUTH_ERRORS", "stream").start();
+    let site = Site::in_front_of(server.address());
+    let script = "
+const eventSource = new EventSource('/api/notifications/stream?token=abc123');
+eventSource.addEventListener('error', (event) => {
+  tell(event.data ? JSON.parse(event.data) : eventSource.readyState === EventSource.CONNECTING);
+});
+";
+    site.page("/", script);
+    let _chromium = site.visit("app.example", "/");
+    assert_eq!(site.report(), json!({ "error": "Unauthorized", "code": 401 }));
+    // The end of that stream.
+    assert_eq!(site.report(), true);
+    assert_eq!(server.connections(), 0);
 }
