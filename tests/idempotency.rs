@@ -150,3 +150,27 @@ fn what_was_refused_may_be_sent_again() {
     server.send(&request).assert_problem(403);
     server.send(&request).assert_problem(403);
 }
+
+#[test]
+fn to_users_and_conversations_too() {
+    let server = Server::start();
+    let list = put("/sse/conversations/c/members", r#"{"members":["ann"]}"#).bearer(&publisher());
+    server.send(&list).assert_status(200);
+    let mut stream = server.stream("/sse/connect", &user("ann"));
+    let (one, other) = (r#"{"event":"e","data":1}"#, r#"{"event":"e","data":2}"#);
+    let send = |path: &str, body: &str| server.send(&keyed(path, &publisher(), "key", body));
+    let paths = ["/sse/users/ann/events", "/sse/conversations/c/events"];
+    for path in paths {
+        let first = send(path, one).published().0;
+        assert_eq!(send(path, one).published().0, first);
+        // The same path, written otherwise.
+        assert_eq!(send(&path.replace("sse", "%73se"), one).published().0, first);
+        send(path, other).assert_problem(409);
+        stream.assert_next(&first);
+    }
+    let ephemeral = r#"{"event":"e","data":1,"ephemeral":true}"#;
+    for _ in 0..2 {
+        send(paths[0], ephemeral).assert_status(200);
+        assert_eq!(stream.next().id, None);
+    }
+}
