@@ -5,7 +5,7 @@ mod support;
 use support::*;
 
 /// Each kind of path, the streams first, with the methods that it takes.
-const PATHS: [(&str, &str); 34] = [
+const PATHS: [(&str, &str); 40] = [
     ("/notifications/stream", "GET, HEAD, OPTIONS"),
     ("/realtime/stream", "GET, HEAD, OPTIONS"),
     ("/chat/stream", "GET, HEAD, OPTIONS"),
@@ -13,7 +13,6 @@ const PATHS: [(&str, &str); 34] = [
     ("/api/notifications/stream", "GET, HEAD, OPTIONS"),
     ("/sse/connect", "GET, HEAD, OPTIONS"),
     ("/api/sse", "GET, HEAD, POST, OPTIONS"),
-    ("/system/status", "GET, HEAD, OPTIONS"),
     ("/api/sse/stats", "GET, HEAD, OPTIONS"),
     ("/api/sse/connections", "GET, HEAD, OPTIONS"),
     ("/api/sse/connections/1", "GET, HEAD, DELETE, OPTIONS"),
@@ -37,6 +36,13 @@ const PATHS: [(&str, &str); 34] = [
     ("/sse-client", "GET, HEAD, OPTIONS"),
     ("/openapi.json", "GET, HEAD, OPTIONS"),
     ("/session", "GET, HEAD, POST, DELETE, OPTIONS"),
+    ("/presence/ann", "GET, HEAD, OPTIONS"),
+    ("/presence/rooms/r", "GET, HEAD, OPTIONS"),
+    ("/presence/conversations/c", "GET, HEAD, OPTIONS"),
+    ("/system/status", "GET, HEAD, OPTIONS"),
+    ("/healthz", "GET, HEAD, OPTIONS"),
+    ("/readyz", "GET, HEAD, OPTIONS"),
+    ("/metrics", "GET, HEAD, OPTIONS"),
     ("/tickets", "POST, OPTIONS"),
     ("/auth/renew", "POST, OPTIONS"),
     ("/auth/revoke", "POST, OPTIONS"),
