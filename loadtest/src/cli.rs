@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::opening::Pace;
 use crate::scenario;
 use crate::signer::Jwt;
+use crate::subject::Kind;
 
 /// Drives an SSE server with thousands of streams and checks every event.
 ///
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     Siege(scenario::siege::Options),
     /// CPU that open streams cost while nothing happens
     Idle(scenario::idle::Options),
+    /// A conversation of many members: publishing to it, and changing who belongs to it
+    Conversation(scenario::conversation::Options),
     /// kill -9 while publishing: what was answered must be replayed
     Crash(scenario::crash::Options),
     /// Rill next to nchan, an axum server and a plain send loop, and next to any server at --url
@@ -121,8 +124,9 @@ pub(crate) struct Common {
     /// How many streams may be opening at once [default: 512; storm: all]
     #[arg(long, global = true)]
     pub(crate) concurrency: Option<usize>,
-    /// How the server at --url is asked: a built-in name (rill, send-loop, axum, nchan) or a file
-    /// like loadtest/dialects/rill.toml [default: rill]
+    /// How the server at --url is asked: a built-in name (rill, rill-service, send-loop, axum,
+    /// nchan) or a file like loadtest/dialects/rill.toml [default: rill; conversation, presence:
+    /// rill-service]
     #[arg(long, global = true, value_name = "NAME|FILE")]
     dialect: Option<DialectSource>,
     /// Sign a token for each user and for the publishers before a run, in place of the dialect's; a
@@ -169,9 +173,9 @@ impl Common {
         self.url.clone().or_else(|| path.map(|path| Endpoint::Unix(path.into())))
     }
 
-    /// How an attached server is asked.
-    pub(crate) fn dialect(&self) -> DialectSource {
-        self.dialect.clone().unwrap_or(DialectSource::RILL)
+    /// How an attached server is asked, where nothing is said: as `kind` is.
+    pub(crate) fn dialect(&self, kind: Kind) -> DialectSource {
+        self.dialect.clone().unwrap_or_else(|| kind.dialect())
     }
 
     /// Whether a server that we start has to listen on a unix socket.

@@ -1,4 +1,5 @@
-//! One publisher that waits for each answer: for the closed loop of one broadcast at a time.
+//! One publisher that waits for each answer: for the closed loop of one broadcast at a time, and for
+//! whatever else a publisher asks.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -39,13 +40,21 @@ impl Courier {
         self.target.receipt(&answer).ok_or_else(|| refusal(&answer))
     }
 
+    /// Asks for something else, and waits until it is done.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<(), Failure> {
+        self.target.publisher_request(&mut self.request, method, path, body);
+        self.link.write_all(&self.request).while_("asking the server")?;
+        let answer = self.answer()?;
+        if answer.status / 100 == 2 { Ok(()) } else { Err(refusal(&answer)) }
+    }
+
     fn answer(&mut self) -> Result<Answer, Failure> {
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 16 * 1024];
         loop {
             let length = match self.link.read(&mut buffer) {
                 // A signal: what it means is for the scenario to see.
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                read => read.while_("waiting for the answer to a publish")?,
+                read => read.while_("waiting for an answer")?,
             };
             if length == 0 {
                 let eof: std::io::Error = std::io::ErrorKind::UnexpectedEof.into();

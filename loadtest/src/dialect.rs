@@ -16,6 +16,7 @@ use crate::template::{Filling, Template};
 /// The dialects that have a name.
 const BUILT_IN: &[(&str, DialectSource)] = &[
     ("rill", DialectSource::RILL),
+    ("rill-service", DialectSource::RILL_SERVICE),
     ("send-loop", DialectSource::SEND_LOOP),
     ("nchan", DialectSource::NCHAN),
     ("axum", DialectSource::AXUM),
@@ -46,6 +47,9 @@ impl DialectSource {
     /// Rill's.
     pub(crate) const RILL: DialectSource =
         DialectSource::BuiltIn(include_str!("../dialects/rill.toml"));
+    /// Rill's, for the members of conversations.
+    pub(crate) const RILL_SERVICE: DialectSource =
+        DialectSource::BuiltIn(include_str!("../dialects/rill-service.toml"));
     /// The send loop's.
     pub(crate) const SEND_LOOP: DialectSource =
         DialectSource::BuiltIn(include_str!("../dialects/send-loop.toml"));

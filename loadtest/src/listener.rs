@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, While};
+use crate::link::Link;
 use crate::stamp::Stamp;
 use crate::stop::Stop;
 use crate::target::Target;
@@ -57,6 +58,15 @@ pub(crate) fn replay(
     Ok(replay)
 }
 
+/// Asks for a stream of `user` from after `cursor`, on a connection that blocks.
+pub(crate) fn ask(target: &Target, user: u32, cursor: &[u8]) -> Result<Link, Failure> {
+    let mut link = target.connect_listener(PATIENCE).while_("connecting a stream")?;
+    let mut request = Vec::new();
+    target.stream_request(&mut request, user as usize, cursor);
+    link.write_all(&request).while_("opening a stream")?;
+    Ok(link)
+}
+
 /// Reads a stream until `done` says so.
 fn listen(
     target: &Target,
@@ -65,10 +75,7 @@ fn listen(
     stop: &Stop,
     mut done: impl FnMut(&Event<'_>) -> bool,
 ) -> Result<(), Failure> {
-    let mut link = target.connect_listener(PATIENCE).while_("connecting a stream")?;
-    let mut request = Vec::new();
-    target.stream_request(&mut request, user as usize, cursor);
-    link.write_all(&request).while_("opening a stream")?;
+    let mut link = ask(target, user, cursor)?;
     let (mut reader, mut buffer, end) =
         (StreamReader::default(), vec![0; 64 * 1024], Instant::now() + LIMIT);
     let (mut found, mut over) = (false, false);

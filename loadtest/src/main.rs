@@ -13,6 +13,8 @@
 //!                  ├─▶ publishers, courier     events go in; scripts say which and when; results are kept
 //!                  ├─▶ besiegers               bad tokens come in, for `siege`
 //!                  ├─▶ listener ─▶ history     one stream over many lives of a server, for `crash`
+//!                  ├─▶ conversations           lists of members
+//!                  ├─▶ witness                 one stream whose every event is looked at
 //!                  └─▶ report                  figures come out
 //! ```
 //!
@@ -28,6 +30,7 @@ mod child;
 mod churn;
 mod cli;
 mod clock;
+mod conversations;
 mod courier;
 mod cursor;
 mod descendants;
@@ -75,6 +78,7 @@ mod tests;
 mod timeline;
 mod versions;
 mod wire;
+mod witness;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

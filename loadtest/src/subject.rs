@@ -59,6 +59,8 @@ pub(crate) enum Kind {
     Rill,
     /// The same with a replay limit that no slow reader exceeds: what it missed shall not be a gap.
     PatientRill,
+    /// The program under test, asked by the members of conversations.
+    RillService,
     /// The plain send loop, with frames of so many bytes.
     SendLoop {
         /// The size of one event on the wire.
@@ -68,6 +70,19 @@ pub(crate) enum Kind {
     Axum,
     /// nginx with nchan.
     Nchan,
+}
+
+impl Kind {
+    /// How it is asked.
+    pub(crate) fn dialect(self) -> DialectSource {
+        match self {
+            Kind::Rill | Kind::PatientRill => DialectSource::RILL,
+            Kind::RillService => DialectSource::RILL_SERVICE,
+            Kind::SendLoop { .. } => DialectSource::SEND_LOOP,
+            Kind::Axum => DialectSource::AXUM,
+            Kind::Nchan => DialectSource::NCHAN,
+        }
+    }
 }
 
 impl Subject {
@@ -80,20 +95,21 @@ impl Subject {
     /// Starts a server of this kind, or attaches to the one that the flags name.
     pub(crate) fn obtain_as(kind: Kind, run: &Run, streams: usize) -> Result<Subject, Failure> {
         match run.common.attached() {
-            Some(endpoint) => Subject::attach(endpoint, streams, run),
+            Some(endpoint) => Subject::attach(kind, endpoint, streams, run),
             None => Subject::start(kind, run.common.over_unix(), streams, run),
         }
         .inspect(|subject| run.monitor.measure(subject.gauge, None))
     }
 
-    /// A server that runs already.
+    /// A server that runs already, asked as one of this kind unless the flags say otherwise.
     pub(crate) fn attach(
+        kind: Kind,
         endpoint: Endpoint,
         streams: usize,
         run: &Run,
     ) -> Result<Subject, Failure> {
         let common = &run.common;
-        let target = Target::new(endpoint, run.dialect(&common.dialect(), streams)?)
+        let target = Target::new(endpoint, run.dialect(&common.dialect(kind), streams)?)
             .with(&common.header, common.message_bytes)
             .trusting(common.ca.as_deref())?;
         let gauge = common.pid.map(Gauge::of);
@@ -115,20 +131,22 @@ impl Subject {
             "127.0.0.1:0".into()
         };
         match kind {
-            Kind::Rill | Kind::PatientRill => Subject::rill(kind, over_unix, streams, run),
+            Kind::Rill | Kind::PatientRill | Kind::RillService => {
+                Subject::rill(kind, over_unix, streams, run)
+            }
             Kind::SendLoop { frame_bytes } => {
                 let size = frame_bytes.to_string();
                 let arguments = ["send-loop", "--listen", &listen, "--frame-bytes", &size];
-                Subject::own(kind, &arguments, &DialectSource::SEND_LOOP, directory, run)
+                Subject::own(kind, &arguments, directory, run)
             }
             Kind::Axum => {
                 let arguments = ["axum-server", "--listen", &listen];
-                Subject::own(kind, &arguments, &DialectSource::AXUM, directory, run)
+                Subject::own(kind, &arguments, directory, run)
             }
             Kind::Nchan => {
                 let nchan = Nchan::start(directory.path(), over_unix, streams, &run.stop)?;
                 let gauge = Gauge::of(nchan.pid());
-                let dialect = Arc::new(Dialect::load(&DialectSource::NCHAN)?);
+                let dialect = Arc::new(Dialect::load(&kind.dialect())?);
                 let target = target(nchan.endpoint().clone(), dialect, run);
                 let process = Process::Nchan { _nchan: nchan };
                 Ok(Subject::started(kind, target, gauge, process, directory))
@@ -144,7 +162,7 @@ impl Subject {
         }
         let (child, endpoint) = server.start(&run.stop)?;
         let gauge = Gauge::of(child.pid());
-        let target = target(endpoint, run.dialect(&DialectSource::RILL, streams)?, run);
+        let target = target(endpoint, run.dialect(&kind.dialect(), streams)?, run);
         let process = Process::Child { _child: child };
         Ok(Subject::started(kind, target, gauge, process, directory.temporary))
     }
@@ -153,13 +171,12 @@ impl Subject {
     fn own(
         kind: Kind,
         arguments: &[&str],
-        dialect: &DialectSource,
         directory: TempDir,
         run: &Run,
     ) -> Result<Subject, Failure> {
         let program = std::env::current_exe().while_("finding this program")?;
         let child = Child::start(Command::new(program).args(arguments))?;
-        let dialect = Arc::new(Dialect::load(dialect)?);
+        let dialect = Arc::new(Dialect::load(&kind.dialect())?);
         let target = target(child.listener(&run.stop, |_| true)?, dialect, run);
         let gauge = Gauge::of(child.pid());
         let process = Process::Child { _child: child };

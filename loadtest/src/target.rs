@@ -147,9 +147,29 @@ impl Target {
         let mut body = Vec::with_capacity(message.len() + 64);
         template.fill(&mut body, &filling);
         begin(out, "POST", path, &filling);
-        self.fields(out, &self.publishers, form.headers.iter(), &filling);
+        self.publisher_rest(out, &filling, &body);
+    }
+
+    /// Another request of a publisher's. Replaces what is in `out`.
+    pub(crate) fn publisher_request(
+        &self,
+        out: &mut Vec<u8>,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) {
+        let token = self.dialect.publish.token.of(0, PUBLISHER);
+        out.clear();
+        put(out, format_args!("{method} {path} HTTP/1.1\r\n"));
+        self.publisher_rest(out, &Filling { token: &token, ..Filling::default() }, body.as_bytes());
+    }
+
+    /// What follows the first line.
+    fn publisher_rest(&self, out: &mut Vec<u8>, filling: &Filling<'_>, body: &[u8]) {
+        let headers = &self.dialect.publish.headers;
+        self.fields(out, &self.publishers, headers.iter(), filling);
         put(out, format_args!("Content-Length: {}\r\n\r\n", body.len()));
-        out.extend_from_slice(&body);
+        out.extend_from_slice(body);
     }
 
     /// Whether an event can be for one user alone.

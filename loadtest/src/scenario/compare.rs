@@ -170,7 +170,7 @@ impl Options {
             entrants.push(Entrant::new(name, of, subject, streams, run)?);
         }
         if let Some(endpoint) = run.common.attached() {
-            let subject = Subject::attach(endpoint.clone(), streams, run)?;
+            let subject = Subject::attach(Kind::Rill, endpoint.clone(), streams, run)?;
             entrants.push(Entrant::new(endpoint.to_string(), None, subject, streams, run)?);
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::report::{Histogram, Report};
 use crate::run::Run;
 use crate::stamp::{Scope, Stamp};
 use crate::stop::Stop;
-use crate::subject::{Directory, Server};
+use crate::subject::{Directory, Kind, Server};
 use crate::target::{Audience, Order, Target};
 
 /// Who gets everything.
@@ -100,7 +100,7 @@ pub(crate) fn run(options: &Options, run: &Run) -> Result<Report, Failure> {
         return Err(Failure::Usage("crash kills its server, so that it has to start it"));
     }
     let (common, stop) = (&run.common, &run.stop);
-    let dialect = run.dialect(&common.dialect(), 1)?;
+    let dialect = run.dialect(&Kind::Rill.dialect(), 1)?;
     let directory = Directory::of(common, common.over_unix())?;
     let mut server = Server::new(run, &directory, 16)?;
     if options.rounds * options.answers * 2 > REPLAY_LIMIT {

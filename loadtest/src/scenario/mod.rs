@@ -2,6 +2,7 @@
 
 pub(crate) mod churn;
 pub(crate) mod compare;
+pub(crate) mod conversation;
 pub(crate) mod crash;
 pub(crate) mod density;
 pub(crate) mod fanout;
@@ -42,6 +43,7 @@ pub(crate) fn run(command: &Command, run: &Run) -> Result<Report, Failure> {
         Command::Publish(options) => publish::run(options, run),
         Command::Siege(options) => siege::run(options, run),
         Command::Idle(options) => idle::run(options, run),
+        Command::Conversation(options) => conversation::run(options, run),
         Command::Crash(options) => crash::run(options, run),
         Command::Compare(options) => compare::run(options, run),
         Command::Proxy(options) => proxy::run(options, run),
