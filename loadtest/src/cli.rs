@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Idle(scenario::idle::Options),
     /// A conversation of many members: publishing to it, and changing who belongs to it
     Conversation(scenario::conversation::Options),
+    /// Who is online: all streams cut at once and back make nobody leave, and who leaves has left
+    Presence(scenario::presence::Options),
     /// kill -9 while publishing: what was answered must be replayed
     Crash(scenario::crash::Options),
     /// Rill next to nchan, an axum server and a plain send loop, and next to any server at --url

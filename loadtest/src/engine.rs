@@ -19,6 +19,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::board::{Board, Turn};
 use crate::churn::Churn;
 use crate::clock;
+use crate::commands::Command;
 use crate::diet::Diet;
 use crate::hearing::Hearing;
 use crate::ledger::{Ledger, Published, Tally};
@@ -44,25 +45,6 @@ const SLOW_BUFFER: usize = 4096;
 
 /// How long a turn sleeps when nothing happens.
 const IDLE: Duration = Duration::from_millis(100);
-
-/// What the scenario tells an engine.
-pub(crate) enum Command {
-    /// Open all streams that are shut.
-    Open(Pace),
-    /// Close all streams at once, then open them again with their cursors.
-    CutAndOpen {
-        /// With a reset instead of a FIN.
-        abruptly: bool,
-        /// How fast they come back.
-        pace: Pace,
-    },
-    /// From now on so many streams a second leave, and come back with their cursors; 0 ends that.
-    Churn(f64),
-    /// The slow streams read like all others from now on.
-    EndDiet,
-    /// Close the books against what was published, and end.
-    Finish(Arc<Published>),
-}
 
 /// One thread's state.
 pub(crate) struct Engine {
@@ -165,9 +147,10 @@ impl Engine {
             match self.inbox.try_recv() {
                 Ok(Command::Open(pace)) => self.open_all(pace),
                 Ok(Command::CutAndOpen { abruptly, pace }) => {
-                    self.cut_all(abruptly);
+                    self.cut(&self.users.clone(), abruptly);
                     self.open_all(pace);
                 }
+                Ok(Command::Cut { users, abruptly }) => self.cut(&users, abruptly),
                 Ok(Command::Churn(per_second)) => self.churn.begin(per_second, clock::now()),
                 Ok(Command::EndDiet) => self.end_diet(),
                 Ok(Command::Finish(published)) => return Some(published),
@@ -177,9 +160,9 @@ impl Engine {
         }
     }
 
-    fn cut_all(&mut self, abruptly: bool) {
-        self.ledger.tally.openings = Histogram::default();
-        for stream in &mut self.streams {
+    fn cut(&mut self, users: &Range<u32>, abruptly: bool) {
+        let streams = self.users.clone().zip(&mut self.streams);
+        for (_, stream) in streams.filter(|(user, _)| users.contains(user)) {
             self.turn.live -= i64::from(stream.phase == Phase::Live);
             stream.shut_down(abruptly, Phase::Shut);
         }
@@ -187,6 +170,7 @@ impl Engine {
 
     fn open_all(&mut self, pace: Pace) {
         self.board.connecting();
+        self.ledger.tally.openings = Histogram::default();
         let shut =
             self.streams.iter().enumerate().filter(|(_, stream)| stream.phase == Phase::Shut);
         self.openings.begin(shut.map(|(number, _)| number), pace, clock::now());

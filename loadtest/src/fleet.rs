@@ -8,8 +8,9 @@ use std::thread::JoinHandle;
 use mio::{Poll, Waker};
 
 use crate::board::Board;
+use crate::commands::Command;
 use crate::diet::{Diet, Slow};
-use crate::engine::{Command, Engine, INBOX, Share};
+use crate::engine::{Engine, INBOX, Share};
 use crate::failure::{Failure, While};
 use crate::ledger::{Published, Tally};
 use crate::opening::Pace;
@@ -90,7 +91,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Opens all streams and waits until they are live.
+    /// Opens all streams, which are shut, and waits until they are live.
     pub(crate) fn open(&self, pace: Pace, run: &Run) -> Result<(), Failure> {
         self.wave(run, |engine| engine.send(Command::Open(pace)))
     }
@@ -99,6 +100,13 @@ impl Fleet {
     /// [`Board::wave`] says how long it took.
     pub(crate) fn storm(&self, abruptly: bool, pace: Pace, run: &Run) -> Result<(), Failure> {
         self.wave(run, |engine| engine.send(Command::CutAndOpen { abruptly, pace }))
+    }
+
+    /// Cuts the streams of these users, all of them live. They stay away until [`Fleet::open`].
+    pub(crate) fn cut(&self, users: Range<u32>, abruptly: bool) {
+        for engine in &self.threads {
+            engine.send(Command::Cut { users: users.clone(), abruptly });
+        }
     }
 
     fn wave(&self, run: &Run, send: impl Fn(&EngineThread)) -> Result<(), Failure> {

@@ -14,7 +14,7 @@
 //!                  ├─▶ besiegers               bad tokens come in, for `siege`
 //!                  ├─▶ listener ─▶ history     one stream over many lives of a server, for `crash`
 //!                  ├─▶ conversations           lists of members
-//!                  ├─▶ witness                 one stream whose every event is looked at
+//!                  ├─▶ witness ─▶ watched      one stream whose every event is looked at, and what it tells
 //!                  └─▶ report                  figures come out
 //! ```
 //!
@@ -30,6 +30,7 @@ mod child;
 mod churn;
 mod cli;
 mod clock;
+mod commands;
 mod conversations;
 mod courier;
 mod cursor;
@@ -77,6 +78,7 @@ mod template;
 mod tests;
 mod timeline;
 mod versions;
+mod watched;
 mod wire;
 mod witness;
 

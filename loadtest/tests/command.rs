@@ -171,6 +171,8 @@ fn every_scenario_tells_what_it_has_when_it_is_interrupted() {
         "publish --publishers 2 --seconds 600",
         "siege --jwt hs256 --streams 10 --seconds 600",
         "idle --streams 10 --seconds 600",
+        "conversation --members 20 --connections 10 --seconds 600",
+        "presence --connections 10 --before 600",
     ] {
         let mut command = loadtest(&format!("{scenario} --json"));
         let process = begin(command.arg("--server").arg(rill()));
@@ -327,6 +329,7 @@ fn wrong_arguments_are_explained() {
     fails("idle --jwt hs256 --jwt-key /none", "belongs to --jwt with --url");
     fails("idle --jwt hs256 --url http://127.0.0.1:1", "belongs to --jwt with --url");
     fails("siege", "needs --jwt");
+    fails("conversation --members 2 --connections 3", "not more than --members");
     fails("compare --document /none", "reading the document");
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod fanout;
 pub(crate) mod flood;
 pub(crate) mod idle;
 pub(crate) mod mixed;
+pub(crate) mod presence;
 pub(crate) mod proxy;
 pub(crate) mod publish;
 pub(crate) mod restart;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: &Command, run: &Run) -> Result<Report, Failure> {
         Command::Siege(options) => siege::run(options, run),
         Command::Idle(options) => idle::run(options, run),
         Command::Conversation(options) => conversation::run(options, run),
+        Command::Presence(options) => presence::run(options, run),
         Command::Crash(options) => crash::run(options, run),
         Command::Compare(options) => compare::run(options, run),
         Command::Proxy(options) => proxy::run(options, run),

@@ -22,7 +22,7 @@ use crate::subject::Subject;
 
 /// How the streams are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Cut {
+pub(super) enum Cut {
     /// With a reset, as when a proxy dies.
     Reset,
     /// With a FIN.

@@ -2,11 +2,13 @@
 //! that are compared.
 
 mod contenders;
+mod conversations;
 mod deploy;
 mod fake;
 mod plain_loop;
 mod scenarios;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
@@ -26,4 +28,12 @@ fn parse(line: &str) -> (Command, Run) {
 /// What a command line says to all scenarios.
 fn run(line: &str) -> Run {
     parse(line).1
+}
+
+/// The debug build of the server, which is made together with these tests.
+fn rill() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let rill = own.parent().and_then(Path::parent).unwrap().join("rill");
+    assert!(rill.is_file(), "{} is not there: cargo build -p rill", rill.display());
+    rill
 }

@@ -16,6 +16,7 @@ use crate::child::Child;
 use crate::endpoint::Endpoint;
 use crate::nginx::{Change, Nginx, Profile};
 use crate::stop::Stop;
+use crate::tests::rill;
 
 /// Nothing here takes longer, however busy the machine is.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -172,14 +173,6 @@ pub(super) fn read(path: &Path) -> String {
 #[track_caller]
 pub(super) fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("curl is installed")
-}
-
-/// The debug build of the server, which is made together with these tests.
-pub(super) fn rill() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let rill = own.parent().and_then(Path::parent).unwrap().join("rill");
-    assert!(rill.is_file(), "{} is not there: cargo build -p rill", rill.display());
-    rill
 }
 
 /// A curl that stays.

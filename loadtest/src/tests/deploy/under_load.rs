@@ -1,9 +1,9 @@
 //! nginx is reloaded or started anew while events are published: streams come back as a browser's
 //! would, and nothing is lost.
 
-use super::kit::rill;
 use crate::scenario;
 use crate::tests::parse;
+use crate::tests::rill;
 
 /// Runs the scenario, and returns how many streams came back.
 fn disturbed(profile: &str, fault: &str) -> u64 {
