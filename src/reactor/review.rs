@@ -9,6 +9,8 @@ use crate::topic::{Topic, TopicSet};
 impl<S: Socket, G: Guard> Shard<S, G> {
     /// Lets the streams on any of these topics listen to what they may now, and no more.
     pub fn review(&mut self, topics: &TopicSet, now: Moment) {
+        // What was published before is for those who listened then.
+        self.reach(self.ring.extent().head, now);
         for slot in self.listening(topics) {
             self.review_one(slot, now);
         }
