@@ -1,5 +1,7 @@
 //! What a stream listens to, chosen anew: its credential or the lists of members have changed.
 
+use std::collections::HashSet;
+
 use super::shard::Shard;
 use super::socket::Socket;
 use super::{CloseReason, Guard, Moment};
@@ -52,7 +54,8 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     }
 }
 
-/// Whether the same topics are in both; each is there once.
+/// Whether the same topics are in both; each is there once. A user may have thousands.
 fn same(some: &[Topic], others: &[Topic]) -> bool {
-    some.len() == others.len() && some.iter().all(|topic| others.contains(topic))
+    let known: HashSet<&Topic> = some.iter().collect();
+    some.len() == others.len() && others.iter().all(|topic| known.contains(topic))
 }
