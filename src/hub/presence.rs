@@ -3,7 +3,8 @@
 //! A user comes with the first stream there and has left some seconds after the last one closed,
 //! so that a page reload is neither. The core is told the time; [`Presence`] puts a lock around it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,25 +44,29 @@ struct Attending {
 
 #[derive(Default)]
 struct Venues {
-    attending: HashMap<Attendee, Attending>,
+    /// By venue, because lists of users are asked for while others come and go; in the order in which
+    /// they are listed. No venue is empty.
+    attending: HashMap<Venue, BTreeMap<Name, Attending>>,
     /// In order of time, because the grace is the same for all.
     leaving: VecDeque<(Instant, Attendee, u64)>,
 }
 
 impl Venues {
     /// One more stream; tells whether the user was not there before.
-    fn join(&mut self, attendee: &Attendee, username: &str) -> bool {
-        if let Some(attending) = self.attending.get_mut(attendee) {
+    fn join(&mut self, Attendee { venue, user }: &Attendee, username: &str) -> bool {
+        let here = self.attending.entry(venue.clone()).or_default();
+        if let Some(attending) = here.get_mut(user) {
             attending.streams += 1;
             return false;
         }
         let attending = Attending { username: username.into(), streams: 1, departures: 0 };
-        self.attending.insert(attendee.clone(), attending);
+        here.insert(user.clone(), attending);
         true
     }
 
     fn leave(&mut self, attendee: &Attendee, now: Instant) {
-        let Some(attending) = self.attending.get_mut(attendee) else { return };
+        let here = self.attending.get_mut(&attendee.venue);
+        let Some(attending) = here.and_then(|here| here.get_mut(&attendee.user)) else { return };
         attending.streams -= 1;
         if attending.streams == 0 {
             attending.departures += 1;
@@ -71,35 +76,33 @@ impl Venues {
 
     /// Some users at a venue, in the order of their ids.
     fn users(&self, venue: &Venue, after: Option<&Name>, most: usize) -> Vec<(Name, Box<str>)> {
-        let is_meant = |attendee: &Attendee| {
-            attendee.venue == *venue
-                && after.is_none_or(|after| attendee.user.as_str() > after.as_str())
-        };
-        let mut found: Vec<_> =
-            self.attending.iter().filter(|(attendee, _)| is_meant(attendee)).collect();
-        found.sort_unstable_by_key(|(attendee, _)| attendee.user.as_str());
-        found.truncate(most);
-        let shown = |(attendee, attending): (&Attendee, &Attending)| {
-            (attendee.user.clone(), attending.username.clone())
-        };
-        found.into_iter().map(shown).collect()
+        let Some(here) = self.attending.get(venue) else { return Vec::new() };
+        let behind = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let users = here.range::<Name, _>(behind).take(most);
+        users.map(|(user, attending)| (user.clone(), attending.username.clone())).collect()
     }
 
-    fn departed(&mut self, now: Instant) -> Vec<Departed> {
-        let mut departed = Vec::new();
+    /// One whose grace is over.
+    fn departed(&mut self, now: Instant) -> Option<Departed> {
         while let Some((_, attendee, departure)) =
             self.leaving.pop_front_if(|(until, _, _)| *until <= now)
         {
-            let left = |attending: &&Attending| {
-                attending.streams == 0 && attending.departures == departure
-            };
-            if self.attending.get(&attendee).filter(left).is_some()
-                && let Some(attending) = self.attending.remove(&attendee)
-            {
-                departed.push(Departed { attendee, username: attending.username });
+            if let Some(username) = self.remove(&attendee, departure) {
+                return Some(Departed { attendee, username });
             }
         }
-        departed
+        None
+    }
+
+    /// Removes a user if that departure was his last, and tells the name that he joined under.
+    fn remove(&mut self, Attendee { venue, user }: &Attendee, departure: u64) -> Option<Box<str>> {
+        let here = self.attending.get_mut(venue)?;
+        here.get(user).filter(|one| one.streams == 0 && one.departures == departure)?;
+        let attending = here.remove(user)?;
+        if here.is_empty() {
+            self.attending.remove(venue);
+        }
+        Some(attending.username)
     }
 }
 
@@ -144,8 +147,8 @@ impl Presence {
         }
     }
 
-    /// Those whose grace is over.
-    pub fn take_departed(&self, now: Instant) -> Vec<Departed> {
+    /// One of those whose grace is over.
+    pub fn take_departed(&self, now: Instant) -> Option<Departed> {
         self.venues.lock().departed(now)
     }
 }
@@ -178,11 +181,12 @@ mod tests {
         assert!(venues.join(&attendee("a"), "Ann"));
         assert!(!venues.join(&attendee("a"), "Ann"));
         venues.leave(&attendee("a"), start);
-        assert_eq!(venues.departed(start + GRACE), []);
+        assert_eq!(venues.departed(start + GRACE), None);
         venues.leave(&attendee("a"), start);
-        assert_eq!(venues.departed(start), []);
-        let departed = venues.departed(start + GRACE);
-        assert_eq!((departed.len(), &*departed[0].username), (1, "Ann"));
+        assert_eq!(venues.departed(start), None);
+        let departed = Departed { attendee: attendee("a"), username: "Ann".into() };
+        assert_eq!(venues.departed(start + GRACE), Some(departed));
+        assert!(venues.attending.is_empty() && venues.departed(start + GRACE).is_none());
         assert!(venues.join(&attendee("a"), "Ann"));
     }
 
@@ -194,7 +198,24 @@ mod tests {
         assert!(!venues.join(&attendee("a"), "Ann"));
         let later = start + GRACE / 2;
         venues.leave(&attendee("a"), later);
-        assert_eq!(venues.departed(start + GRACE), []);
-        assert_eq!(venues.departed(later + GRACE).len(), 1);
+        assert_eq!(venues.departed(start + GRACE), None);
+        assert!(venues.departed(later + GRACE).is_some());
+    }
+
+    #[test]
+    fn users_of_a_venue_are_listed_in_order_and_page_by_page() {
+        let mut venues = Venues::default();
+        for user in ["b", "c", "a"] {
+            venues.join(&attendee(user), &user.to_uppercase());
+        }
+        venues.join(&Attendee { venue: Venue::Service, ..attendee("d") }, "D");
+        let listed = |after: Option<&str>, most| {
+            let after = after.map(|user| attendee(user).user);
+            let users = venues.users(&attendee("a").venue, after.as_ref(), most);
+            users.iter().map(|(user, name)| format!("{user}{name}")).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(None, 2), ["aA", "bB"]);
+        assert_eq!(listed(Some("aa"), 9), ["bB", "cC"]);
+        assert!(listed(Some("c"), 9).is_empty());
     }
 }

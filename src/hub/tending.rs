@@ -45,8 +45,11 @@ impl Hub {
     }
 
     fn announce_departed(&self) {
-        let _in_order = self.announcing.lock();
-        for Departed { attendee, username } in self.presence.take_departed(Instant::now()) {
+        loop {
+            // For each anew: whoever comes does not wait until all who went are announced.
+            let _in_order = self.announcing.lock();
+            let departed = self.presence.take_departed(Instant::now());
+            let Some(Departed { attendee, username }) = departed else { return };
             self.announce(&attendee, &username, Comes::Left);
         }
     }
