@@ -132,8 +132,7 @@ impl Drop for ClaimedPlace {
         {
             entry.remove();
         }
-        // Dropped after the locks: a permit's end takes another.
-        drop(claims);
+        // Given back under the lock: a successor finds the claim, or the place free.
         let taken = self.claim.state.lock().take();
         drop(taken);
     }
@@ -170,6 +169,28 @@ mod tests {
         drop(second);
         assert_eq!(admission.streams(), 1);
         drop(third);
+        assert_eq!(admission.streams(), 0);
+    }
+
+    #[test]
+    fn a_client_is_never_refused_for_its_own_place() {
+        let name = |text: &str| Name::new(text).expect("a name");
+        let admission = Admission::new(Limits { per_holder: 1, total: 1 }, Arc::default());
+        let clients = Arc::new(Clients::default());
+        let come_and_go = || {
+            for _ in 0..50_000 {
+                let admit = || admission.admit(&Holder::User(name("u")), &ORIGIN);
+                let begin = |permit: &Permit| {
+                    permit.begin(0, &ORIGIN, None, || true).ok_or(Refused::Withdrawn)
+                };
+                let taken = clients.take_place((name("u"), name("tab")), 0, admit, begin);
+                assert_eq!(taken.err(), None);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(come_and_go);
+            scope.spawn(come_and_go);
+        });
         assert_eq!(admission.streams(), 0);
     }
 
