@@ -21,7 +21,7 @@ use super::{Hub, Venue};
 use crate::cursor::Position;
 use crate::event::Name;
 use crate::identity::Stamp;
-use crate::log::{AppendError, EventLog, Kind};
+use crate::log::{AppendError, Change, EventLog, Kind};
 use crate::members::Group;
 use absences::Absences;
 pub use outbox::Announcement;
@@ -194,6 +194,20 @@ impl Online {
         }
     }
 
+    /// Gives the log what it has yet to hear of, as far as that is there by now: while users come and
+    /// go all the time there is always more, and it has to be told as well.
+    fn keep<E>(&self, mut log: impl FnMut(Vec<Change>) -> Result<(), E>) -> Result<(), E> {
+        let (waiting, _) = self.waiting();
+        for _ in 0..=waiting / MOST_KEPT {
+            let keeping =
+                self.with_outbox(|outbox| outbox.is_ahead_of_log().then(|| outbox.keep(MOST_KEPT)));
+            let Some(mut keeping) = keeping else { break };
+            log(std::mem::take(&mut keeping.changes))?;
+            self.with_outbox(|outbox| outbox.note_kept(&keeping));
+        }
+        Ok(())
+    }
+
     fn with_outbox<T: Default>(&self, with: impl FnOnce(&mut Outbox) -> T) -> T {
         self.state.lock().outbox.as_mut().map(with).unwrap_or_default()
     }
@@ -267,14 +281,7 @@ impl Hub {
     /// # Errors
     /// When the log does not take it now; nothing is lost by that.
     pub fn keep_announcements(&self) -> Result<(), AppendError> {
-        loop {
-            let keeping = self
-                .online
-                .with_outbox(|outbox| outbox.is_ahead_of_log().then(|| outbox.keep(MOST_KEPT)));
-            let Some(mut keeping) = keeping else { return Ok(()) };
-            self.log.keep_blocking(std::mem::take(&mut keeping.changes))?;
-            self.online.with_outbox(|outbox| outbox.note_kept(&keeping));
-        }
+        self.online.keep(|changes| self.log.keep_blocking(changes))
     }
 }
 

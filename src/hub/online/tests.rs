@@ -124,3 +124,22 @@ fn without_anybody_to_tell_it_is_known_who_is_away_all_the_same() {
     state.settle(clock.at(6.0));
     assert_eq!(state.absences.next(), None);
 }
+
+#[test]
+fn what_is_kept_is_also_told_while_users_come_all_the_time() {
+    let (state, clock) = start(&[]);
+    let online = Online { state: Mutex::new(state), news: Condvar::new() };
+    let come = |number: usize| online.arrived(&name(&format!("u{number}")), clock.at(0.0));
+    (0..MOST_KEPT + 1).for_each(come);
+    let mut kept = 0;
+    let keep = |changes: Vec<Change>| {
+        kept += 1;
+        assert!(kept <= 2 && !changes.is_empty(), "more than there was");
+        (0..10).for_each(|more| come(kept * 10_000 + more));
+        Ok::<(), AppendError>(())
+    };
+    online.keep(keep).expect("it is kept");
+    let (waiting, ready) = online.waiting();
+    assert_eq!((kept, waiting), (2, MOST_KEPT + 21));
+    assert!(ready > MOST_KEPT);
+}
