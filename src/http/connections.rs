@@ -52,7 +52,7 @@ pub(super) fn one(connection: &Connection) -> Payload {
 fn shown(object: ObjectWriter, connection: &Connection) -> ObjectWriter {
     let Connection { id, user, address, path, report } = connection;
     let address = address.map(|address| address.to_string());
-    let shown = object
+    object
         .text("connectionId", Some(&id.to_string()))
         .text("userId", user.as_ref().map(Name::as_str))
         .text("address", address.as_deref())
@@ -60,9 +60,6 @@ fn shown(object: ObjectWriter, connection: &Connection) -> ObjectWriter {
         .number("age", report.age.as_secs())
         .text("cursor", Some(&report.cursor.to_string()))
         .number("lag", report.lag.as_millis() as u64)
-        .text("phase", Some(report.progress.as_str()));
-    match report.expires {
-        Some(expires) => shown.time("expiresAt", expires),
-        None => shown.text("expiresAt", None),
-    }
+        .text("phase", Some(report.progress.as_str()))
+        .optional_time("expiresAt", report.expires)
 }
