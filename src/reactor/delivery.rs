@@ -13,6 +13,7 @@ use super::socket::Socket;
 use super::{CloseReason, Guard, Moment};
 use crate::frame::{Ephemeral, Frame};
 use crate::log::{Behind, Page};
+use crate::topic::TopicSet;
 
 /// Frames of one batch. Each connection scans the batch between its first and last mark, so this
 /// bounds the scan to less than the write costs; it is also far below the kernel's 1024 slices.
@@ -88,6 +89,26 @@ impl<S: Socket, G: Guard> Shard<S, G> {
                 self.read_on(slot, now);
             }
         }
+    }
+
+    /// How many connections listen to one of these topics and may read what is of this room.
+    pub fn listeners(&self, topics: &TopicSet, room: Option<&str>) -> usize {
+        let reads = |slot: &u32| {
+            let stay = &self.connections[*slot as usize].stay;
+            stay.as_ref().is_some_and(|stay| stay.concerns(topics, room))
+        };
+        self.listening(topics).iter().filter(|slot| reads(slot)).count()
+    }
+
+    /// The slots of the connections that listen to one of these topics.
+    pub(super) fn listening(&self, topics: &TopicSet) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for &topic in topics.ids() {
+            self.index.each(topic, |slot| slots.push(slot));
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     /// Sends an event that is not kept to those who are there and not behind.

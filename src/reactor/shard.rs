@@ -18,7 +18,7 @@ use crate::cursor::{Cursor, Epoch, Position};
 use crate::frame::{Chunk, Frame, Framing};
 use crate::log::{Page, PageError, Ring};
 use crate::metrics::Deliveries;
-use crate::topic::{Topic, TopicSet};
+use crate::topic::Topic;
 
 // A connection's budget; what grows it is paid for 10,000 times over. In debug builds mio's sockets
 // have more in them.
@@ -121,26 +121,6 @@ impl<S: Socket, G: Guard> Shard<S, G> {
     /// What is to be done outside, since the last call.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         std::mem::take(&mut self.effects)
-    }
-
-    /// How many connections listen to one of these topics and may read what is of this room.
-    pub fn listeners(&self, topics: &TopicSet, room: Option<&str>) -> usize {
-        let reads = |slot: &u32| {
-            let stay = &self.connections[*slot as usize].stay;
-            stay.as_ref().is_some_and(|stay| stay.concerns(topics, room))
-        };
-        self.listening(topics).iter().filter(|slot| reads(slot)).count()
-    }
-
-    /// The slots of the connections that listen to one of these topics.
-    pub(super) fn listening(&self, topics: &TopicSet) -> Vec<u32> {
-        let mut slots = Vec::new();
-        for &topic in topics.ids() {
-            self.index.each(topic, |slot| slots.push(slot));
-        }
-        slots.sort_unstable();
-        slots.dedup();
-        slots
     }
 
     /// What was done since the last call.
