@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -73,4 +75,28 @@ fn a_mass_reconnect_is_no_presence() {
         stream.next().assert(None, "user:offline", offline);
         stream.assert_next(&marker);
     }
+}
+
+/// They are more than may wait for a shard, which has more to do for each than it takes to say so.
+#[test]
+fn a_mass_departure_is_told_to_the_last() {
+    const WATCHERS: Range<usize> = MOST..MOST + 50;
+    let most = WATCHERS.end.to_string();
+    let server = rill().flags(&["--max-connections", &most, "--shards", "1"]).start();
+    let streams: Vec<Stream> =
+        (0..MOST).step_by(BATCH).flat_map(|first| connect(&server, first..first + BATCH)).collect();
+    let watchers = connect(&server, WATCHERS);
+    let members: Vec<String> = (0..WATCHERS.end).map(name).collect();
+    let list = put("/sse/conversations/c/members", json!({ "members": members }).to_string());
+    server.send(&list.bearer(&publisher())).assert_status(200);
+
+    drop(streams);
+    let read = |mut watcher: Stream| {
+        let gone: HashSet<_> = (0..MOST).map(|_| watcher.next_named("user:offline").data).collect();
+        assert_eq!(gone.len(), MOST);
+    };
+    // All at once: whoever does not read is behind.
+    thread::scope(|scope| {
+        watchers.into_iter().for_each(|watcher| drop(scope.spawn(move || read(watcher))));
+    });
 }

@@ -11,6 +11,8 @@ use crate::topic::Topic;
 
 /// How often it is looked for what can be forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// How many departures are told before the shards are waited for: a fraction of what may wait for one.
+const TOLD_AT_ONCE: usize = 256;
 
 impl Hub {
     /// Sends the status of the system at its interval, tells who has left, and forgets
@@ -39,13 +41,19 @@ impl Hub {
                         self.tell(&self.status_event());
                     }
                 }
-                () = self.presence.somebody_departs() => self.announce_departed(),
+                () = self.presence.somebody_departs() => self.announce_departed().await,
             }
         }
     }
 
-    fn announce_departed(&self) {
-        loop {
+    async fn announce_departed(&self) {
+        self.announce_some_departed();
+        // What a shard has no room for it drops, and nobody would be told of it again.
+        self.reactor.caught_up().await;
+    }
+
+    fn announce_some_departed(&self) {
+        for _ in 0..TOLD_AT_ONCE {
             // For each anew: whoever comes does not wait until all who went are announced.
             let _in_order = self.announcing.lock();
             let departed = self.presence.take_departed(Instant::now());

@@ -329,11 +329,9 @@ impl<G: Guard> Reactor<G> {
         answered
     }
 
-    /// Lets the streams on any of these topics listen to what they may now; returns when all do.
-    pub async fn review(&self, topics: Held) {
-        let topics = Arc::new(topics);
-        let review = |answer| Command::Review { topics: Arc::clone(&topics), answer };
-        self.ask_all(review).await;
+    /// Returns when every shard has done what was asked of it before.
+    pub async fn caught_up(&self) {
+        self.ask_all(|answer| Command::Report { keys: Vec::new(), answer }).await;
     }
 
     /// Asks every shard, and waits for what all of them answer.

@@ -1,12 +1,23 @@
 //! What a stream listens to, chosen anew: its credential or the lists of members have changed.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::shard::Shard;
 use super::socket::Socket;
-use super::{CloseReason, Guard, Moment};
+use super::thread::Command;
+use super::{CloseReason, Guard, Moment, Reactor};
 use crate::rights::Reader;
-use crate::topic::{Topic, TopicSet};
+use crate::topic::{Held, Topic, TopicSet};
+
+impl<G: Guard> Reactor<G> {
+    /// Lets the streams on any of these topics listen to what they may now; returns when all do.
+    pub async fn review(&self, topics: Held) {
+        let topics = Arc::new(topics);
+        let review = |answer| Command::Review { topics: Arc::clone(&topics), answer };
+        self.ask_all(review).await;
+    }
+}
 
 impl<S: Socket, G: Guard> Shard<S, G> {
     /// Lets the streams on any of these topics listen to what they may now, and no more.
