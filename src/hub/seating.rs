@@ -128,7 +128,10 @@ impl Hub {
         if let Some(ticket) = &mut ticket {
             self.keep_use(ticket, start.position).await;
         }
-        let attendance = enters.map(|enters| self.enter(enters));
+        let attendance = match enters {
+            Some(enters) => Some(self.enter(enters).await),
+            None => None,
+        };
         let besides = (attendance.is_some() || ticket.is_some())
             .then(|| Box::new(Besides { _attendance: attendance, _ticket: ticket }));
         Ok(Admitted {

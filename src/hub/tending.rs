@@ -11,8 +11,6 @@ use crate::topic::Topic;
 
 /// How often it is looked for what can be forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
-/// How many departures are told before the shards are waited for: a fraction of what may wait for one.
-const TOLD_AT_ONCE: usize = 256;
 
 impl Hub {
     /// Sends the status of the system at its interval, tells who has left, and forgets
@@ -47,13 +45,8 @@ impl Hub {
     }
 
     async fn announce_departed(&self) {
-        self.announce_some_departed();
-        // What a shard has no room for it drops, and nobody would be told of it again.
-        self.reactor.caught_up().await;
-    }
-
-    fn announce_some_departed(&self) {
-        for _ in 0..TOLD_AT_ONCE {
+        loop {
+            self.reactor.room_to_tell().await;
             // For each anew: whoever comes does not wait until all who went are announced.
             let _in_order = self.announcing.lock();
             let departed = self.presence.take_departed(Instant::now());
@@ -63,7 +56,8 @@ impl Hub {
     }
 
     /// Others learn of it; the stream itself, which is not in its shard yet, does not.
-    pub(super) fn enter(&self, enters: Enters) -> Attendance {
+    pub(super) async fn enter(&self, enters: Enters) -> Attendance {
+        self.reactor.room_to_tell().await;
         let Enters { venue, user, username } = enters;
         let attendee = Attendee { venue, user };
         let _in_order = self.announcing.lock();

@@ -329,9 +329,13 @@ impl<G: Guard> Reactor<G> {
         answered
     }
 
-    /// Returns when every shard has done what was asked of it before.
-    pub async fn caught_up(&self) {
-        self.ask_all(|answer| Command::Report { keys: Vec::new(), answer }).await;
+    /// Waits until no shard has so many events to tell that are not kept that it would soon drop one:
+    /// of those that are told once, like who comes and goes, nobody would hear again.
+    pub async fn room_to_tell(&self) {
+        while self.inboxes.iter().any(|inbox| inbox.is_crowded()) {
+            // Answered when a shard has done what was asked of it before.
+            self.ask_all(|answer| Command::Report { keys: Vec::new(), answer }).await;
+        }
     }
 
     /// Asks every shard, and waits for what all of them answer.

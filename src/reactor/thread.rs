@@ -72,6 +72,11 @@ impl<G> Inbox<G> {
         }
     }
 
+    /// Whether half of the events that are not kept wait already that may.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.ephemeral.load(Ordering::Relaxed) > EPHEMERAL_WAITING / 2
+    }
+
     /// Wakes the shard: there is a command, or the log has moved on.
     pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel)
