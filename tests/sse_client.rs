@@ -361,9 +361,9 @@ fn the_keyboard_is_enough() {
 #[test]
 fn fields_have_labels_and_a_phone_has_room() {
     let server = server();
-    let mut tab = Tab::signed_in(&server, "ann", "user");
-    tab.connect("/api/sse");
     let long = "x".repeat(128);
+    let mut tab = Tab::signed_in(&server, &long, "user");
+    tab.connect("/api/sse");
     server.publish(
         "/api/sse",
         DEMO,
