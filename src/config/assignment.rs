@@ -20,7 +20,9 @@ impl Assignment {
             key: key.to_owned(),
             suggestion: nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned())),
         };
-        let setting = Setting::by_key(key).ok_or_else(unknown)?;
+        // Short here as everywhere.
+        let full_key = if key == "log" { "log.store" } else { key };
+        let setting = Setting::by_key(full_key).ok_or_else(unknown)?;
         let origin = Origin::Program(setting.key);
         Ok(Assignment { setting, value: Value::Text(value.to_owned()), origin })
     }

@@ -207,6 +207,7 @@ fn the_log_has_a_short_name_everywhere() {
     let both = [("RILL_LOG", "memory"), ("RILL_LOG_STORE", "memory")];
     assert!(memory(resolve(None, &both, &[])));
     assert!(memory(resolve(None, &[], &["--log", "memory"])));
+    assert!(memory(Config::of([("dev", "true"), ("log", "memory")])));
 }
 
 #[test]
