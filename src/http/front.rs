@@ -17,8 +17,9 @@ const ON_ITS_WAY: Duration = Duration::from_millis(100);
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// A set of listeners and their connections, streams not included. The default has no listeners, for
-/// connections that a program accepts itself.
+/// connections that a program accepts itself. Dropped, it closes without waiting.
 #[derive(Default)]
+#[must_use = "dropped, it takes no more connections"]
 pub struct Front {
     /// `None` when there are no listeners, or no more.
     acceptor: Option<Acceptor>,
@@ -90,5 +91,12 @@ impl Front {
         // Also for one that a program still brings.
         self.end.send_replace(true);
         let _ = timeout_at(until.into(), self.end.closed()).await;
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.stop();
+        self.end.send_replace(true);
     }
 }

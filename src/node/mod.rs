@@ -25,7 +25,7 @@ use crate::log::{EventLog, OpenError};
 use crate::topic::Topics;
 use crate::webhooks;
 
-/// A running hub and what answers for it.
+/// A running hub and what answers for it. Dropped, it stops, without a word to the streams.
 pub struct Node {
     hub: Arc<Hub>,
     server: Arc<Server>,
@@ -103,7 +103,8 @@ impl Node {
             runtime.spawn(async move { tended.tend().await }).abort_handle(),
             runtime.spawn(async move { served.tend().await }).abort_handle(),
         ];
-        Ok(Node { hub, server, listen: config.listen, tending, courier, _keeper: keeper })
+        let listen = config.listen;
+        Ok(Node { hub, server, listen, tending, courier, _keeper: keeper })
     }
 
     /// Events and streams: what a program publishes with.
@@ -136,9 +137,13 @@ impl Node {
 
     /// Ends the threads, and closes the log with everything that it had accepted. It waits for the
     /// disk. What is published later is refused.
-    pub fn stop(self) {
+    pub fn stop(self) {}
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
         self.tending.iter().for_each(AbortHandle::abort);
-        drop(self.courier);
+        drop(self.courier.take());
         self.hub.stop();
     }
 }
