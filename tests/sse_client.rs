@@ -83,6 +83,18 @@ fn hostile_events_stay_text() {
 }
 
 #[test]
+fn text_is_not_turned_around() {
+    let server = server();
+    let mut tab = Tab::signed_in(&server, "ann", "user");
+    tab.connect("/api/sse");
+    let body = json!({ "event": "n", "data": "x\u{202e}gnp.exe \u{1f469}\u{200d}\u{1f680}", "broadcast": true });
+    server.publish("/api/sse", DEMO, body);
+    assert_eq!(tab.row("n").1, r#""x\u202egnp.exe 👩‍🚀""#);
+    tab.click("#rows button");
+    assert_eq!(tab.text("#detail-data"), r#""x\u202egnp.exe 👩‍🚀""#);
+}
+
+#[test]
 fn numbers_are_shown_as_they_were_sent() {
     let server = server();
     let mut tab = Tab::signed_in(&server, "ann", "user");
