@@ -357,6 +357,12 @@ fn other_paths_are_404() {
         "/notifications/stream/",
         "/system/status/",
         "/healthz/",
+        "/presence/",
+        "/presence/rooms/",
+        "/sse/conversations/c/members/",
+        "/chat/rooms/r/members/",
+        "/api/sse/users/",
+        "/api/sse/connections/",
         "/System/status",
         "/notifications",
     ] {

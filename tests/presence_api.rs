@@ -86,7 +86,7 @@ fn a_name_may_be_anything_that_a_path_can_have() {
     let answer = ask(&server, "/presence/%C3%A4%20b", &publisher());
     assert_eq!(answer.assert_status(200).json()["userId"], "ä b");
     ask(&server, "/presence/a%0ab", &publisher()).assert_problem(400);
-    ask(&server, "/presence/", &publisher()).assert_problem(400);
+    ask(&server, "/presence/", &publisher()).assert_problem(404);
     ask(&server, "/presence", &publisher()).assert_problem(404);
     server.post("/presence/ann", &publisher(), "{}").assert_problem(405);
 }

@@ -273,7 +273,11 @@ mod tests {
     #[test]
     fn paths_are_compared_after_one_decoding() {
         assert_eq!(status("GET", "/%6Eotifications/stream"), 200);
-        assert_eq!(status("GET", "/notifications/stream/"), 404);
+        for path in ["/notifications/stream/", "/presence/", "/sse/conversations/c/members/"] {
+            assert_eq!(status("GET", path), 404, "{path}");
+        }
+        assert_eq!(status("GET", "/presence/rooms/%20"), 200);
+        assert_eq!(status("GET", "/sse/conversations//members"), 400);
         assert_eq!(status("GET", "/Notifications/stream"), 404);
         for bad in [
             "/a%2Fb",

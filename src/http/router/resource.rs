@@ -68,6 +68,10 @@ impl Resource {
 
     /// What is at a path that is already plain.
     pub(super) fn at(path: &str) -> Result<Option<Resource>, NameError> {
+        // Not an empty name behind it.
+        if path.len() > 1 && path.ends_with('/') {
+            return Ok(None);
+        }
         let steps: Vec<&str> = path.split('/').skip(1).collect();
         Ok(Some(match steps[..] {
             ["notifications", "stream"] => Resource::stream(Stream::Notifications),
