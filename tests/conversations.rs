@@ -211,6 +211,10 @@ fn a_claim_narrows_conversations() {
     ann.assert_next(&last);
     server.post(&to("d"), &narrowed, message()).assert_problem(403);
     server.post(&to("c"), &narrowed, message()).published();
+    for path in ["/sse/conversations/d/members", "/sse/conversations/d/members/ann"] {
+        server.send(&get(path).bearer(&narrowed)).assert_problem(403);
+        server.send(&get(&path.replace("/d/", "/c/")).bearer(&narrowed)).assert_status(200);
+    }
 }
 
 #[test]

@@ -24,11 +24,11 @@ impl Server {
         let members = self.hub.members();
         let change = match (action, user) {
             (Action::Read, None) => {
-                membership::may_read(caller, members.has(&group, &caller.user))?;
+                membership::may_read(caller, self.hub.is_member(&group, caller))?;
                 return Ok(answer(&members.list(&group)));
             }
             (Action::Read, Some(user)) => {
-                membership::may_read(caller, members.has(&group, &caller.user))?;
+                membership::may_read(caller, self.hub.is_member(&group, caller))?;
                 let none = || Problem::new(StatusCode::NOT_FOUND, "There is no such member.");
                 return members.has(&group, &user).then(|| answer(&[user])).ok_or_else(none);
             }

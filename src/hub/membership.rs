@@ -21,6 +21,16 @@ impl Hub {
         Reader::new(identity, user, &self.members)
     }
 
+    /// Whether somebody is on a list, and may read by his credential what is said there.
+    pub fn is_member(&self, group: &Group, identity: &Identity) -> bool {
+        let topic = match group {
+            Group::Room(room) => Topic::room(room),
+            Group::Conversation(conversation) => Topic::conversation(conversation),
+        };
+        self.members.has(group, &identity.user)
+            && self.reader(identity, &identity.user).may_listen(&topic)
+    }
+
     /// Changes a list. When this returns, the change is kept, and every stream gets what it may read
     /// by the new list, and nothing else. It is carried out from this call on, also if the future is
     /// dropped.
