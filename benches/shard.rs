@@ -60,7 +60,7 @@ fn ephemeral(criterion: &mut Criterion, hall: &mut Hall, connections: u64) {
     let mut group = criterion.benchmark_group("shard/not kept, to everyone");
     group.throughput(Throughput::Elements(connections)).sampling_mode(SamplingMode::Flat);
     group.bench_function(BenchmarkId::from_parameter(connections), |bencher| {
-        bencher.iter(|| hall.shard.deliver_ephemeral(&event, NOW));
+        bencher.iter(|| hall.shard.deliver_ephemeral(std::slice::from_ref(&event), NOW));
     });
     group.finish();
 }

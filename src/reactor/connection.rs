@@ -293,6 +293,24 @@ impl<S: Socket, G> Connection<S, G> {
         Written::All
     }
 
+    /// Writes events that are not kept in one go. The rest of one of which only a part was taken is
+    /// owed from now on; those behind it are not for a peer that is behind.
+    pub(super) fn write_ephemeral(&mut self, events: &[&Arc<Ephemeral>], now: Tick) -> Written {
+        let framing = self.framing;
+        let slices: Vec<IoSlice<'_>> =
+            events.iter().map(|event| IoSlice::new(event.bytes(framing))).collect();
+        let Ok(mut taken) = self.write(&slices, now) else { return Written::Gone };
+        for (event, slice) in events.iter().zip(&slices) {
+            if taken < slice.len() {
+                let owed = || Unsent::new(Owed::Ephemeral(Arc::clone(event)), taken);
+                self.unsent = (taken > 0).then(owed);
+                return Written::Blocked;
+            }
+            taken -= slice.len();
+        }
+        Written::All
+    }
+
     /// Owes the peer these last words, after what it was owed already.
     pub(super) fn owe_last(&mut self, farewell: Vec<u8>) {
         let mut bytes = Vec::new();

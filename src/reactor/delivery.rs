@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use super::connection::{Marks, Owed, PageAsked, Phase, Stay, UNMARKED, Unsent, Written};
+use super::connection::{Marks, PageAsked, Phase, UNMARKED, Unsent, Written};
 use super::shard::{Effect, Shard};
 use super::socket::Socket;
 use super::{CloseReason, Guard, Moment};
@@ -15,7 +15,7 @@ use crate::frame::{Ephemeral, Frame};
 use crate::log::{Behind, Page};
 use crate::topic::TopicSet;
 
-/// Frames of one batch. Each connection scans the batch between its first and last mark, so this
+/// Events of one batch. Each connection scans the batch between its first and last mark, so this
 /// bounds the scan to less than the write costs; it is also far below the kernel's 1024 slices.
 const BATCH: usize = 256;
 /// What a connection that reads on gathers for one write, in bytes.
@@ -34,7 +34,7 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         }
         let Some(last) = batch.last() else { return false };
         let before = std::mem::replace(&mut self.level, last.position());
-        self.mark(&batch);
+        self.mark(batch.iter().map(|frame| frame.topics()));
         let mut marked = std::mem::take(&mut self.marked);
         let (mut frames, mut slices) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         for slot in marked.drain(..) {
@@ -58,11 +58,11 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         true
     }
 
-    /// Notes for each connection which frames of the batch may concern it.
-    fn mark(&mut self, batch: &[Arc<Frame>]) {
+    /// Notes for each connection which events of a batch, with these topics, may concern it.
+    fn mark<'a>(&mut self, batch: impl Iterator<Item = &'a TopicSet>) {
         let Shard { connections, index, marked, .. } = self;
-        for (number, frame) in batch.iter().enumerate() {
-            for &topic in frame.topics().ids() {
+        for (number, topics) in batch.enumerate() {
+            for &topic in topics.ids() {
                 index.each(topic, |slot| {
                     let marks = &mut connections[slot as usize].marks;
                     if marks.first == UNMARKED.first {
@@ -111,16 +111,30 @@ impl<S: Socket, G: Guard> Shard<S, G> {
         slots
     }
 
-    /// Sends an event that is not kept to those who are there and not behind.
-    pub fn deliver_ephemeral(&mut self, event: &Arc<Ephemeral>, now: Moment) {
-        for slot in self.listening(event.topics()) {
-            let owed = |sent| Unsent::new(Owed::Ephemeral(Arc::clone(event)), sent);
-            let connection = &self.connections[slot as usize];
-            let concerns = |stay: &Stay<G>| stay.concerns(event.topics(), event.room());
-            if connection.phase == Phase::Live && connection.stay.as_ref().is_some_and(concerns) {
-                let framing = self.framing(slot);
-                self.write_aside(slot, event.bytes(framing), owed, now);
+    /// Sends events that are not kept to those who are there and not behind, each connection all that
+    /// concern it in one write.
+    pub fn deliver_ephemeral(&mut self, events: &[Arc<Ephemeral>], now: Moment) {
+        for batch in events.chunks(BATCH) {
+            self.mark(batch.iter().map(|event| event.topics()));
+            let mut marked = std::mem::take(&mut self.marked);
+            for slot in marked.drain(..) {
+                let connection = &mut self.connections[slot as usize];
+                let Marks { first, last } = std::mem::replace(&mut connection.marks, UNMARKED);
+                let (Phase::Live, Some(stay)) = (connection.phase, &connection.stay) else {
+                    continue;
+                };
+                let marked = &batch[usize::from(first)..=usize::from(last)];
+                let concerns =
+                    |event: &&Arc<Ephemeral>| stay.concerns(event.topics(), event.room());
+                let events: Vec<&Arc<Ephemeral>> = marked.iter().filter(concerns).collect();
+                if events.is_empty() {
+                    continue;
+                }
+                connection.position = self.level;
+                let written = connection.write_ephemeral(&events, now.tick);
+                self.settle(slot, written, now);
             }
+            self.marked = marked;
         }
     }
 

@@ -15,7 +15,7 @@ use super::socket::{Pace, Socket};
 use super::wheel::{Tick, Wheel};
 use super::{CloseReason, ConnectionId, Guard, Key, Moment, Seat, Settings};
 use crate::cursor::{Cursor, Epoch, Position};
-use crate::frame::{Chunk, Frame, Framing};
+use crate::frame::{Chunk, Frame};
 use crate::log::{Page, PageError, Ring};
 use crate::metrics::Deliveries;
 use crate::topic::Topic;
@@ -382,10 +382,6 @@ impl<S: Socket, G: Guard> Shard<S, G> {
             Written::Blocked => self.blocked(slot, now),
             Written::Gone => self.remove(slot, now),
         }
-    }
-
-    pub(super) fn framing(&self, slot: u32) -> Framing {
-        self.connections[slot as usize].framing
     }
 
     /// The frames of a page that this shard may show already.

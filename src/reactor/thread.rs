@@ -41,7 +41,6 @@ pub(super) enum Command<G> {
     Close(Key, CloseReason),
     Renew { key: Key, reader: Reader, expires: Option<Stamp>, answer: oneshot::Sender<Renewal> },
     Review { topics: Arc<Held>, answer: oneshot::Sender<()> },
-    Ephemeral(Arc<Ephemeral>),
     Count { topics: Arc<Held>, room: Option<Arc<str>>, answer: oneshot::Sender<usize> },
     Report { keys: Vec<Key>, answer: oneshot::Sender<Vec<Option<Report>>> },
     Page(Key, Result<Page, PageError>),
@@ -51,8 +50,7 @@ pub(super) enum Command<G> {
 
 /// Where they leave it.
 pub(super) struct Inbox<G> {
-    commands: Mutex<Vec<Command<G>>>,
-    ephemeral: AtomicUsize,
+    left: Mutex<Left<G>>,
     connections: AtomicUsize,
     /// The bell was rung and the shard has not looked since: ringing again is a system call for
     /// nothing.
@@ -60,21 +58,36 @@ pub(super) struct Inbox<G> {
     bell: Waker,
 }
 
+/// What is left in an inbox.
+struct Left<G> {
+    commands: Vec<Command<G>>,
+    ephemeral: Vec<Arc<Ephemeral>>,
+}
+
+impl<G> Default for Left<G> {
+    fn default() -> Self {
+        Left { commands: Vec::new(), ephemeral: Vec::new() }
+    }
+}
+
 impl<G> Inbox<G> {
     pub(super) fn send(&self, command: Command<G>) {
-        self.commands.lock().push(command);
+        self.left.lock().commands.push(command);
         self.ring();
     }
 
     pub(super) fn send_ephemeral(&self, event: &Arc<Ephemeral>) {
-        if self.ephemeral.fetch_add(1, Ordering::Relaxed) < EPHEMERAL_WAITING {
-            self.send(Command::Ephemeral(Arc::clone(event)));
+        let mut left = self.left.lock();
+        if left.ephemeral.len() < EPHEMERAL_WAITING {
+            left.ephemeral.push(Arc::clone(event));
+            drop(left);
+            self.ring();
         }
     }
 
     /// Whether half of the events that are not kept wait already that may.
     pub(super) fn is_crowded(&self) -> bool {
-        self.ephemeral.load(Ordering::Relaxed) > EPHEMERAL_WAITING / 2
+        self.left.lock().ephemeral.len() > EPHEMERAL_WAITING / 2
     }
 
     /// Wakes the shard: there is a command, or the log has moved on.
@@ -91,11 +104,10 @@ impl<G> Inbox<G> {
     }
 
     /// Everything that was left until now. Whoever rings after this is heard in the next turn.
-    fn take(&self) -> Vec<Command<G>> {
+    fn take(&self) -> Left<G> {
         // A swap and not a store: it also makes what was shown before the bell was rung be seen.
         self.rung.swap(false, Ordering::AcqRel);
-        self.ephemeral.store(0, Ordering::Relaxed);
-        std::mem::take(&mut self.commands.lock())
+        std::mem::take(&mut self.left.lock())
     }
 }
 
@@ -115,8 +127,7 @@ pub(super) fn start<G: Guard>(
     let mut shard = Shard::new(settings, log.epoch(), Arc::clone(log.ring()), 0);
     shard.reserve(room.of_shard, room.of_all);
     let inbox = Arc::new(Inbox {
-        commands: Mutex::default(),
-        ephemeral: AtomicUsize::new(0),
+        left: Mutex::default(),
         connections: AtomicUsize::new(0),
         rung: AtomicBool::new(false),
         bell: Waker::new(poll.registry(), BELL)?,
@@ -168,7 +179,11 @@ impl<G: Guard> Turner<G> {
                 panic!("a shard cannot poll its sockets: {error}");
             }
             let now = self.now();
-            for command in self.inbox.take() {
+            let Left { commands, ephemeral } = self.inbox.take();
+            // Before the commands, so that each connection gets all of them in one write. Nobody has
+            // an answer to any of these commands yet, so none is known to have come before them.
+            self.deliver_ephemeral(&ephemeral, now);
+            for command in commands {
                 if self.obey(command, now).is_break() {
                     return;
                 }
@@ -211,6 +226,14 @@ impl<G: Guard> Turner<G> {
         next.map(|tick| (self.began + span(tick)).saturating_duration_since(Instant::now()))
     }
 
+    fn deliver_ephemeral(&mut self, events: &[Arc<Ephemeral>], now: Moment) {
+        if !events.is_empty() {
+            // What was kept before them comes before them.
+            self.shard.reach(self.log.ring().extent().head, now);
+            self.shard.deliver_ephemeral(events, now);
+        }
+    }
+
     fn obey(&mut self, command: Command<G>, now: Moment) -> ControlFlow<()> {
         match command {
             Command::Seat(seat) => self.seat(seat, now),
@@ -222,11 +245,6 @@ impl<G: Guard> Turner<G> {
             Command::Review { topics, answer } => {
                 self.shard.review(topics.set(), now);
                 let _ = answer.send(());
-            }
-            Command::Ephemeral(event) => {
-                // What was kept before it comes before it.
-                self.shard.reach(self.log.ring().extent().head, now);
-                self.shard.deliver_ephemeral(&event, now);
             }
             Command::Count { topics, room, answer } => {
                 let _ = answer.send(self.shard.listeners(topics.set(), room.as_deref()));

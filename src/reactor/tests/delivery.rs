@@ -162,6 +162,38 @@ fn an_ephemeral_event_that_fits_in_part_is_finished_first() {
 }
 
 #[test]
+fn ephemeral_events_that_come_together_are_one_write_for_each() {
+    let mut house = House::new();
+    let (both, one, none) = (house.seat(to("a b")), house.seat(to("b")), house.seat(to("c")));
+    [&both, &one, &none].iter().for_each(|peer| drop(peer.take()));
+    let before = [&both, &one, &none].map(|peer| peer.line().writes);
+    let events = house.ephemerals(&[("a", "1"), ("a b", "2"), ("a", "3")]);
+    assert_eq!([both.take(), one.take()], [events.concat(), events[1].clone()]);
+    let after = [&both, &one, &none].map(|peer| peer.line().writes);
+    assert_eq!([0, 1, 2].map(|n| after[n] - before[n]), [1, 1, 0]);
+}
+
+#[test]
+fn of_ephemeral_events_that_fit_in_part_those_that_were_begun_are_finished() {
+    let mut house = House::new();
+    let peer = house.seat(to("a"));
+    peer.take();
+    let length = house.ephemeral("a", "1").len();
+    peer.take();
+    for (cut, begun) in [(1, 1), (length, 1), (length + 1, 2), (2 * length, 2), (3 * length, 3)] {
+        peer.then_blocks(&[Take::Bytes(cut)]);
+        let events = house.ephemerals(&[("a", "1"), ("a", "2"), ("a", "3")]);
+        assert_eq!(peer.take(), events.concat()[..cut]);
+        let event = house.publish("a", "kept");
+        house.turn();
+        peer.opens();
+        house.writable(&peer);
+        let rest = events[..begun].concat()[cut..].to_owned();
+        assert_eq!(peer.take(), rest + &chunks([&event]), "after {cut} bytes");
+    }
+}
+
+#[test]
 fn what_was_delivered_and_who_ended_is_told_once() {
     let mut house = House::new();
     let (one, two) = (house.seat(to("a")), house.seat(to("a b")));

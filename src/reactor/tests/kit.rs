@@ -236,13 +236,21 @@ impl House {
 
     /// Sends an event that is not kept, and tells its bytes in a chunk.
     pub(super) fn ephemeral(&mut self, rooms: &str, text: &str) -> String {
-        let event = message(rooms, text);
-        let ephemeral = Ephemeral::encode(&event, self.topics.hold(&event.topics));
-        let bytes = String::from_utf8_lossy(ephemeral.bytes(Framing::Chunked)).into_owned();
+        self.ephemerals(&[(rooms, text)]).concat()
+    }
+
+    /// The same with several at once.
+    pub(super) fn ephemerals(&mut self, events: &[(&str, &str)]) -> Vec<String> {
+        let encode = |(rooms, text): &(&str, &str)| {
+            let event = message(rooms, text);
+            Arc::new(Ephemeral::encode(&event, self.topics.hold(&event.topics)))
+        };
+        let events: Vec<Arc<Ephemeral>> = events.iter().map(encode).collect();
         let now = self.now();
-        self.shard.deliver_ephemeral(&Arc::new(ephemeral), now);
+        self.shard.deliver_ephemeral(&events, now);
         self.note_effects();
-        bytes
+        let text = |event: &Arc<Ephemeral>| event.bytes(Framing::Chunked).to_vec();
+        events.iter().map(|event| String::from_utf8_lossy(&text(event)).into_owned()).collect()
     }
 
     /// The shard reads a batch from the ring.
