@@ -62,8 +62,9 @@ type Listed = HashMap<Name, BTreeSet<Name>>;
 struct Lists {
     of_room: Listed,
     of_conversation: Listed,
-    /// The conversations of a user; rooms are never asked for so.
-    conversations_of: Listed,
+    /// The conversations of a user; rooms are never asked for so. Most have few: a tree would take
+    /// several times the memory.
+    conversations_of: HashMap<Name, Vec<Name>>,
 }
 
 impl Lists {
@@ -127,7 +128,7 @@ impl Members {
     /// The conversations that a user is a member of.
     pub fn conversations_of(&self, user: &Name) -> Vec<Name> {
         let lists = self.lists.read();
-        lists.conversations_of.get(user).map_or_else(Vec::new, |of| of.iter().cloned().collect())
+        lists.conversations_of.get(user).cloned().unwrap_or_default()
     }
 
     /// What a change would come to.
@@ -171,11 +172,14 @@ impl Members {
         if let Group::Conversation(conversation) = group {
             for user in &outcome.joined {
                 let of_user = lists.conversations_of.entry(user.clone()).or_default();
-                of_user.insert(conversation.clone());
+                if of_user.is_empty() {
+                    of_user.reserve_exact(1);
+                }
+                of_user.push(conversation.clone());
             }
             for user in &outcome.left {
                 if let Entry::Occupied(mut of_user) = lists.conversations_of.entry(user.clone()) {
-                    of_user.get_mut().remove(conversation);
+                    of_user.get_mut().retain(|other| other != conversation);
                     if of_user.get().is_empty() {
                         of_user.remove();
                     }
