@@ -1,4 +1,4 @@
-//! The kit of the black-box tests: the real binary as a child process (`server`), raw bytes over a socket (`http`),
+//! The kit of the black-box tests: the real binary as a child process (`setup`, `server`), raw bytes over a socket (`request`, `http`),
 //! a reader that takes an event stream apart and refuses whatever the contract does not allow on the wire (`sse`),
 //! tokens as issuers make them (`tokens`), the tickets that they are traded for (`tickets`), a backend for webhooks
 //! (`receiver`), and a real browser (`browser`) whose pages can be driven (`devtools`), ours in their own words (`pages`).
@@ -11,7 +11,9 @@ mod elsewhere;
 mod http;
 mod pages;
 pub(crate) mod receiver;
+mod request;
 mod server;
+mod setup;
 mod sse;
 pub(crate) mod tickets;
 pub(crate) mod tokens;
@@ -25,8 +27,10 @@ pub(crate) use browser::{Browser, Site};
 pub(crate) use clogged::{clogged_stream, clogged_stream_of};
 pub(crate) use devtools::Tab;
 pub(crate) use elsewhere::{connect_from, peer_from};
-pub(crate) use http::{Head, Peer, Piece, Request, Response, get, post, put, request};
-pub(crate) use server::{Server, Setup, rill};
+pub(crate) use http::{Head, Peer, Piece, Response};
+pub(crate) use request::{Request, get, post, put, request};
+pub(crate) use server::Server;
+pub(crate) use setup::{Setup, rill};
 pub(crate) use sse::{Event, Stream};
 
 /// The reference's demo token: test123, testuser, test@example.com, roles user and admin.
