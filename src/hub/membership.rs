@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinError;
+
 use super::{Hub, Refused};
 use crate::event::Name;
 use crate::identity::Identity;
@@ -44,7 +46,12 @@ impl Hub {
         }
         let hub = Arc::clone(self);
         let changed = tokio::spawn(async move { hub.change_list(&group, &change).await });
-        changed.await.unwrap_or(Err(Refused::Draining))
+        match changed.await.map_err(JoinError::try_into_panic) {
+            Ok(changed) => changed,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends.
+            Err(Err(_)) => Err(Refused::Draining),
+        }
     }
 
     async fn change_list(&self, group: &Group, change: &Change) -> Result<(), Refused> {

@@ -20,7 +20,8 @@ const FEW: usize = 64;
 /// That a user came online or went offline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// Its number, which is also when it was; later ones have greater numbers, over restarts too.
+    /// Its number, which is also when it was; later ones have greater numbers, over restarts
+    /// too unless the clock is set back while nothing waits.
     pub position: Position,
     /// The user.
     pub user: Name,
