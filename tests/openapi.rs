@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use support::tokens::{admin_jwt, jwt, with_tokens};
 use support::*;
 
-const ROUTER: &str = include_str!("../src/http/router.rs");
+const ROUTER: &str = include_str!("../src/http/router/resource.rs");
 
 /// A program of the Python environment that `tests/run` makes.
 fn tool(name: &str) -> Command {
