@@ -98,7 +98,9 @@ impl Tab {
     #[track_caller]
     pub(crate) fn wait_for_text(&mut self, selector: &str, text: &str) {
         let element = format!("document.querySelector({})", json!(selector));
-        self.wait(&format!("{element}?.innerText.includes({})", json!(text)));
+        // Of what is not shown, `innerText` is all of its text (HTML section 3.2.7).
+        let shown = format!("{element}?.checkVisibility()");
+        self.wait(&format!("{shown} && {element}.innerText.includes({})", json!(text)));
     }
 
     #[track_caller]
