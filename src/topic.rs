@@ -234,8 +234,10 @@ impl Topics {
 
     /// Those of these that somebody holds: nobody listens to any other.
     pub fn hold_known(self: &Arc<Self>, topics: &[Topic]) -> Held {
-        let known = |topic: &&Topic| self.table.lock().numbers.find(topic).is_some();
+        let table = self.table.lock();
+        let known = |topic: &&Topic| table.numbers.find(topic).is_some();
         let known: Vec<Topic> = topics.iter().filter(known).cloned().collect();
+        drop(table);
         self.hold(&known)
     }
 

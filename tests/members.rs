@@ -182,7 +182,7 @@ fn what_is_replayed_is_what_may_be_read_then() {
     all("ann").assert_next(&open);
 }
 
-/// Only what may be read counts, in memory and in the store.
+/// Only what may be read counts.
 #[test]
 fn the_replay_limit_counts_what_may_be_read() {
     let server = rill().env("RILL_LOG_REPLAY_LIMIT", "2").start();

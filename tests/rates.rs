@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
-use support::tokens::{jwt, jwt_with};
+use support::tokens::{admin_jwt, jwt, jwt_with};
 use support::*;
 
 const PATH: &str = "/notifications/stream";
@@ -174,6 +174,18 @@ fn a_publish_beyond_the_rate_is_refused_before_its_body() {
     server.send(&unsent.bearer(&ann())).assert_problem(429);
     let plain = message(&ann()).without("Content-Type").field("Content-Type", "text/plain");
     server.send(&plain).assert_problem(429);
+}
+
+#[test]
+fn changes_of_members_are_publishes_and_refused_before_their_body() {
+    let server = server("PUBLISHES", "2/h");
+    let list = "/chat/rooms/r/members";
+    let by_admin = |method: &str, path: &str| request(method, path).bearer(&admin_jwt());
+    server.send(&by_admin("PUT", "/chat/rooms/r/members/ann")).assert_status(200);
+    server.send(&put(list, r#"{"members":["ann"]}"#).bearer(&admin_jwt())).assert_status(200);
+    server.send(&put(list, "no JSON").bearer(&admin_jwt())).assert_problem(429);
+    server.send(&by_admin("DELETE", list)).assert_problem(429);
+    server.send(&by_admin("GET", list)).assert_status(200);
 }
 
 #[test]

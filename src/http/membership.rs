@@ -22,6 +22,9 @@ impl Server {
     ) -> Result<Answer, Problem> {
         let Membership { group, user, action } = membership;
         let members = self.hub.members();
+        if action != Action::Read {
+            self.doors.rates.publish(&caller.user)?;
+        }
         let change = match (action, user) {
             (Action::Read, None) => {
                 membership::may_read(caller, self.hub.is_member(&group, caller))?;
@@ -38,7 +41,6 @@ impl Server {
             (Action::Delete, Some(user)) => Change::Remove(user),
         };
         membership::may_change(caller)?;
-        self.doors.rates.publish(&caller.user)?;
         self.hub.change_members(group.clone(), change).await?;
         Ok(answer(&members.list(&group)))
     }

@@ -41,8 +41,8 @@ fn unsynced_commits_come_back_as_one_and_are_found_at_any_place() {
     assert_eq!(page(3, "a", 2), Some((at(&[4, 5]), nth(start, 5))));
     assert_eq!(page(5, "a", 2), Some((at(&[6, 7]), nth(start, 7))));
     assert_eq!(page(4, "b", 100), Some((at(&[6, 8]), nth(start, 8))));
-    assert_eq!(newest(&journal, nth(start, 0), 3), nth(start, 5));
-    assert_eq!(newest(&journal, nth(start, 4), 2), nth(start, 6));
+    assert_eq!(newest(&journal, nth(start, 0), "a", None, 3), nth(start, 5));
+    assert_eq!(newest(&journal, nth(start, 4), "a", None, 2), nth(start, 6));
 
     journal.commit(&batch(&[9]), 0, true).expect("the log goes on");
     drop(journal);

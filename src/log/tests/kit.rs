@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use crate::cursor::{Cursor, Position};
 use crate::event::{Event, Name, Payload};
 use crate::frame::{Frame, Framing};
+use crate::identity::{Allowed, Grants, Identity, Pattern};
 use crate::log::embedded::{Embedded, Journal};
 use crate::log::pages::Search;
 use crate::log::writer::{Pending, Start};
 use crate::log::{AppendError, Durability, EventLog, Once, OpenError, Retention, Settings, Store};
+use crate::rights::Reader;
 use crate::topic::Topic;
 
 /// Keeps everything.
@@ -114,6 +116,14 @@ pub(super) fn pending(position: Position, event: Event) -> Pending {
     Pending { position, event, once: None }
 }
 
+/// Somebody who may read room a alone.
+pub(super) fn reader_of_a() -> Reader {
+    let rooms = Allowed::Only([Pattern::parse("a").expect("a pattern")].into());
+    let ann = Identity::of(Name::new("ann").expect("a name"));
+    let grants = Grants { rooms, ..Grants::default() };
+    Reader::new(&Identity { grants, ..ann.clone() }, &ann.user, &Arc::default())
+}
+
 /// Positions of the events that a store has after another and that concern a room; `None` when what
 /// follows it is no longer kept.
 pub(super) fn stored(
@@ -128,10 +138,17 @@ pub(super) fn stored(
     page.map(|page| (page.events.into_iter().map(|(at, _)| at).collect(), page.upto))
 }
 
-/// The position after which a store has at most `limit` events to room a.
-pub(super) fn newest(journal: &Journal, after: Position, limit: usize) -> Position {
-    let mut search = Search::new(after, limit, None);
+/// The position after which a store has at most `limit` events to these rooms that may be read.
+pub(super) fn newest(
+    journal: &Journal,
+    after: Position,
+    rooms: &str,
+    reader: Option<Reader>,
+    limit: usize,
+) -> Position {
+    let topics: Vec<Topic> = rooms.split(' ').map(room).collect();
+    let mut search = Search::new(after, limit, reader);
     // In steps of two records, to see them join.
-    let mut step = || journal.shared().search(&mut search, &[room("a")], 2).expect("readable");
+    let mut step = || journal.shared().search(&mut search, &topics, 2).expect("readable");
     (0..12).find_map(|_| step()).expect("a few records are a few steps")
 }

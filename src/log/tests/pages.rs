@@ -108,11 +108,11 @@ fn a_bounded_replay_has_the_newest_that_match() {
     // To a: 2 3 5 6 8 9 11 12.
     let cases = [(0, 3, 8), (0, 1, 11), (0, 7, 2), (0, 8, 0), (0, 12, 0), (0, 100, 0), (6, 4, 6)];
     for (after, limit, expected) in cases.into_iter().chain([(6, 2, 9), (0, 0, 12), (12, 3, 12)]) {
-        assert_eq!(
-            newest(&journal, nth(start, after), limit),
-            nth(start, expected),
-            "{limit} after {after}"
-        );
+        // Events to b that somebody may not read count as little as those that he does not ask for.
+        for (rooms, reader) in [("a", None), ("a b", Some(reader_of_a()))] {
+            let found = newest(&journal, nth(start, after), rooms, reader, limit);
+            assert_eq!(found, nth(start, expected), "{limit} after {after} to {rooms}");
+        }
     }
 }
 
@@ -124,9 +124,11 @@ fn the_ring_counts_as_the_store_does() {
     let mut at = vec![log.ring().extent().head];
     at.extend((1..=12).map(|n| publish(&log, ["a", "b", "a b"][n % 3], "x").position));
     for (after, limit, expected) in [(0, 3, 8), (0, 1, 11), (0, 7, 2), (0, 8, 0), (6, 2, 9)] {
-        let set = topics.hold(&[room("a")]);
-        let newest = log.newest(at[after], &set, None, limit);
-        assert_eq!(block_on(newest), Ok(at[expected]), "{limit} after {after}");
+        let (a, both) = (topics.hold(&[room("a")]), topics.hold(&[room("a"), room("b")]));
+        for (set, reader) in [(&a, None), (&both, Some(&reader_of_a()))] {
+            let newest = log.newest(at[after], set, reader, limit);
+            assert_eq!(block_on(newest), Ok(at[expected]), "{limit} after {after}");
+        }
     }
     log.ring().cut(at[4]);
     let set = topics.hold(&[room("a")]);

@@ -93,13 +93,13 @@ fn what_is_left_of_a_commit_is_found_alone() {
     let page = |journal: &Journal, rooms| stored(journal, floor, rooms, usize::MAX, 100);
     assert_eq!(page(&journal, "a"), Some((vec![nth(start, 4)], nth(start, 4))));
     assert_eq!(page(&journal, "b"), Some((vec![], nth(start, 4))));
-    assert_eq!(newest(&journal, floor, 0), nth(start, 4));
-    assert_eq!(newest(&journal, floor, 1), floor);
+    assert_eq!(newest(&journal, floor, "a", None, 0), nth(start, 4));
+    assert_eq!(newest(&journal, floor, "a", None, 1), floor);
 
     commit(&mut journal, 5..=7);
     assert_eq!(page(&journal, "a").expect("kept").0, [4, 5, 6, 7].map(|n| nth(start, n)));
-    assert_eq!(newest(&journal, floor, 3), nth(start, 4));
-    assert_eq!(newest(&journal, floor, 2), nth(start, 5));
+    assert_eq!(newest(&journal, floor, "a", None, 3), nth(start, 4));
+    assert_eq!(newest(&journal, floor, "a", None, 2), nth(start, 5));
     // No row outlives its events.
     journal.trim(&Retention { count: 0, ..ALL }, 0).expect("trimmed");
     let rows = journal
